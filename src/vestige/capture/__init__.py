@@ -1,0 +1,1 @@
+"""Looking at the outside world: one thing to a file."""

@@ -1,0 +1,1 @@
+"""Starting a command: streams, terminal, signals, exit status."""

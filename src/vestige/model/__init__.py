@@ -1,0 +1,1 @@
+"""What we know about: frozen values and pure functions, which import nothing but errors."""

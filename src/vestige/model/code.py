@@ -1,0 +1,38 @@
+"""The code as it stood when a run started."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from vestige.model.files import nothing
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Repository:
+    """A repository inside the project (a submodule, an untracked clone); its files are part of the project's snapshot."""
+
+    path: str
+    commit: str | None
+    branch: str | None = None
+    remotes: Mapping[str, str] = field(default_factory=nothing)
+    dirty: bool = False
+    extra: Mapping[str, object] = field(default_factory=nothing)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Code:
+    """Commit and snapshot. `snapshot` is `git:TREE`, a tree in the store's own `code.git` that holds
+    every source file exactly; `base` is the tree of `commit`, kept beside it so that a diff can be shown
+    without the user's repository. `dirty` is None where there is no repository."""
+
+    commit: str | None = None
+    branch: str | None = None
+    remotes: Mapping[str, str] = field(default_factory=nothing)
+    dirty: bool | None = None
+    snapshot: str | None = None
+    base: str | None = None
+    changed_during_run: bool = False
+    withheld: tuple[str, ...] = ()
+    repositories: tuple[Repository, ...] = ()
+    extra: Mapping[str, object] = field(default_factory=nothing)

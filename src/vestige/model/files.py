@@ -1,0 +1,72 @@
+"""A file version, and the use that a run made of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any, Literal
+
+Role = Literal["data", "config", "code", "cache", "temporary", "library", "system"]
+Access = Literal["read", "write", "update", "append", "link", "execute"]
+Evidence = Literal["observed", "declared"]
+
+#: An identity of content, `algorithm:hex`, as in `blake3:af13…`.
+Digest = str
+
+#: The roles that are listed, linked and shown one by one.
+LINKED_ROLES = frozenset({"data", "config", "code"})
+
+_NOTHING: Mapping[str, Any] = MappingProxyType({})
+
+
+def nothing() -> Mapping[str, Any]:
+    """The empty mapping: the default of every field that holds one."""
+    return _NOTHING
+
+
+@dataclass(frozen=True, slots=True)
+class Signature:
+    """What the file system says of a file without reading it: times in nanoseconds, size in bytes."""
+
+    size: int
+    mtime_ns: int
+    ctime_ns: int
+    inode: int
+    device: int
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """When something happened: `seq` is microseconds since the host was booted, so that it
+    orders events of one host and boot even when the clock is set; `time` is ISO 8601, UTC."""
+
+    seq: int
+    time: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileUse:
+    """One file version as one run read or wrote it. Keys as in `docs/format.md`.
+
+    `path` is relative to the project root (with `/`) where it lies inside, else absolute.
+    Paths that are not UTF-8 are surrogate-escaped here and percent-encoded on the wire.
+    """
+
+    path: str
+    digest: Digest | None
+    size: int | None = None
+    role: Role = "data"
+    access: Access = "read"
+    evidence: tuple[Evidence, ...] = ("observed",)
+    before: Digest | None = None
+    first: Moment | None = None
+    last: Moment | None = None
+    by: tuple[int, ...] = ()
+    kept: bool = False
+    deleted: bool = False
+    recovered: bool = False
+    link: str | None = None
+    kind: str | None = None
+    signature: Signature | None = None
+    extra: Mapping[str, object] = field(default_factory=nothing)

@@ -1,0 +1,252 @@
+"""A run: one recorded execution, and the names by which it is called."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from vestige.model.code import Code
+from vestige.model.files import LINKED_ROLES, Digest, FileUse, nothing
+
+FORMAT = 1
+
+Kind = Literal["command", "script", "function", "notebook", "capture", "reproduction", "adopted"]
+#: `running`, `finishing` and `lost` are derived, never written.
+Status = Literal["finished", "failed", "interrupted", "running", "finishing", "lost"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProjectReference:
+    """Which project, and where it lay: absolute paths in arguments are mapped with `root`."""
+
+    id: str
+    root: str
+    extra: Mapping[str, object] = field(default_factory=nothing)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Redaction:
+    """A secret that was taken out, and where: `at` is `command[5]` or `variables.NAME`."""
+
+    at: str
+    kind: str
+    variable: str | None = None
+    hmac: str | None = None
+    extra: Mapping[str, object] = field(default_factory=nothing)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileReference:
+    """An executable or a script, with its identity when the run started."""
+
+    path: str
+    digest: Digest | None = None
+    git_blob: str | None = None
+    extra: Mapping[str, object] = field(default_factory=nothing)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stdin:
+    """Where standard input came from: file, pipe, terminal, null or closed."""
+
+    kind: str
+    path: str | None = None
+    digest: Digest | None = None
+    extra: Mapping[str, object] = field(default_factory=nothing)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stream:
+    """What a run wrote to a standard stream, kept up to a limit. Size in bytes, of the whole."""
+
+    digest: Digest | None
+    size: int
+    truncated: bool = False
+    extra: Mapping[str, object] = field(default_factory=nothing)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Process:
+    """A process of the run; `FileUse.by` holds positions in the list of these."""
+
+    pid: int
+    parent: int | None = None
+    argv: tuple[str, ...] = ()
+    exit_code: int | None = None
+    extra: Mapping[str, object] = field(default_factory=nothing)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Observation:
+    """How the run was observed and what may have escaped."""
+
+    method: str
+    gaps: tuple[str, ...] = ()
+    denied: tuple[str, ...] = ()
+    lost: int = 0
+    unreadable: int = 0
+    events: int = 0
+    raw: Digest | None = None
+    extra: Mapping[str, object] = field(default_factory=nothing)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """What came of making one file again: identical, equivalent, different, missing or could not."""
+
+    path: str
+    verdict: str
+    expected: Digest | None = None
+    actual: Digest | None = None
+    note: str | None = None
+    extra: Mapping[str, object] = field(default_factory=nothing)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reproduction:
+    """The run that a reproduction made again, in which environment, with what verdicts."""
+
+    of: str
+    environment: str = "current"
+    verdicts: tuple[Verdict, ...] = ()
+    extra: Mapping[str, object] = field(default_factory=nothing)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """One record. Keys as in `docs/format.md`; a record written today is readable in ten years."""
+
+    id: str
+    vestige: int = FORMAT
+    name: str | None = None
+    tags: tuple[str, ...] = ()
+    note: str | None = None
+    user: str | None = None
+    host: str = ""
+    boot: str | None = None
+    kind: Kind = "command"
+    status: Status = "finished"
+    started: str = ""
+    ended: str | None = None
+    duration: float | None = None
+    sequence: int = 0
+    parent: str | None = None
+    project: ProjectReference | None = None
+    command: tuple[str, ...] = ()
+    redactions: tuple[Redaction, ...] = ()
+    executable: FileReference | None = None
+    script: FileReference | None = None
+    function: Mapping[str, object] | None = None
+    cwd: str = "."
+    umask: str | None = None
+    exit_code: int | None = None
+    signal: int | None = None
+    code: Code | None = None
+    environment: Digest | None = None
+    machine: Digest | None = None
+    job: Mapping[str, object] | None = None
+    variables: Mapping[str, str] = field(default_factory=nothing)
+    other_variables: Mapping[str, str] = field(default_factory=nothing)
+    stdin: Stdin | None = None
+    inputs: tuple[FileUse, ...] = ()
+    inputs_object: Digest | None = None
+    outputs: tuple[FileUse, ...] = ()
+    outputs_object: Digest | None = None
+    streams: Mapping[str, Stream] = field(default_factory=nothing)
+    processes: tuple[Process, ...] = ()
+    processes_object: Digest | None = None
+    values: Mapping[str, object] = field(default_factory=nothing)
+    observation: Observation | None = None
+    absent: Digest | None = None
+    listings: Digest | None = None
+    network: tuple[Mapping[str, object], ...] = ()
+    reproduction: Reproduction | None = None
+    resources: Mapping[str, object] = field(default_factory=nothing)
+    problems: tuple[str, ...] = ()
+    extra: Mapping[str, object] = field(default_factory=nothing)
+
+
+def short(run_id: str) -> str:
+    """The last eight hex digits: what a user types."""
+    return run_id[-8:]
+
+
+def label(run: Run) -> str:
+    """What a step is called: the script, else the module, else the quoted command cut to 40 characters."""
+    if run.script is not None:
+        return os.path.basename(run.script.path)
+    if run.function is not None and isinstance(name := run.function.get("name"), str):
+        return name
+    command = run.command
+    for position, word in enumerate(command[:-1]):
+        if word == "-m" and os.path.basename(command[0]).startswith("python"):
+            return command[position + 1]
+    text = shlex.join(command)
+    return text if len(text) <= 40 else text[:39] + "…"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Summary:
+    """What lists and lineage need of a run, without its files: a row of the index.
+
+    `label` is what the step is called, `dirty` whether uncommitted changes belonged to its code,
+    `inputs` and `outputs` count its uses in the roles data, config and code.
+    """
+
+    id: str
+    name: str | None
+    label: str
+    kind: Kind
+    status: Status
+    started: str
+    duration: float | None
+    sequence: int
+    host: str
+    boot: str | None
+    parent: str | None
+    user: str | None
+    command: tuple[str, ...]
+    cwd: str
+    exit_code: int | None
+    commit: str | None
+    dirty: bool | None
+    snapshot: str | None
+    environment: Digest | None
+    inputs: int
+    outputs: int
+    tags: tuple[str, ...] = ()
+    note: str | None = None
+    gaps: int = 0
+
+
+def summarise(run: Run) -> Summary:
+    """The row of the index for a record."""
+    return Summary(
+        id=run.id,
+        name=run.name,
+        label=label(run),
+        kind=run.kind,
+        status=run.status,
+        started=run.started,
+        duration=run.duration,
+        sequence=run.sequence,
+        host=run.host,
+        boot=run.boot,
+        parent=run.parent,
+        user=run.user,
+        command=run.command,
+        cwd=run.cwd,
+        exit_code=run.exit_code,
+        commit=run.code.commit if run.code else None,
+        dirty=run.code.dirty if run.code else None,
+        snapshot=run.code.snapshot if run.code else None,
+        environment=run.environment,
+        inputs=sum(use.role in LINKED_ROLES for use in run.inputs),
+        outputs=sum(use.role in LINKED_ROLES for use in run.outputs),
+        tags=run.tags,
+        note=run.note,
+        gaps=len(run.observation.gaps) if run.observation else 0,
+    )

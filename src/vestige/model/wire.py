@@ -1,0 +1,223 @@
+"""Values to JSON documents and back.
+
+A document says its version; a reader accepts absent keys; whoever writes a document that it
+read keeps the keys it does not know (they ride in `extra`). A path that is not UTF-8 has its
+bytes percent-encoded, and its use says `"encoding": "percent"`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Hashable, Mapping
+from dataclasses import MISSING, fields
+from functools import cache, partial
+from types import MappingProxyType
+from typing import Any, TypeVar, cast
+from urllib.parse import quote_from_bytes, unquote_to_bytes
+
+from vestige.errors import DamagedError, NewerFormatError
+from vestige.model.code import Code, Repository
+from vestige.model.environment import CondaPackage, Environment, Interpreter, Package
+from vestige.model.files import FileUse, Moment, Signature
+from vestige.model.machine import Machine
+from vestige.model.run import (
+    FORMAT,
+    FileReference,
+    Observation,
+    Process,
+    ProjectReference,
+    Redaction,
+    Reproduction,
+    Run,
+    Stdin,
+    Stream,
+    Verdict,
+)
+
+T = TypeVar("T")
+Document = dict[str, Any]
+
+#: Which keys hold a value of ours (one), a list of them (many), or a mapping of them (named).
+_ONE: dict[type, dict[str, type]] = {
+    Run: {
+        "project": ProjectReference,
+        "executable": FileReference,
+        "script": FileReference,
+        "code": Code,
+        "stdin": Stdin,
+        "observation": Observation,
+        "reproduction": Reproduction,
+    },
+    FileUse: {"first": Moment, "last": Moment, "signature": Signature},
+}
+_MANY: dict[type, dict[str, type]] = {
+    Run: {"inputs": FileUse, "outputs": FileUse, "processes": Process, "redactions": Redaction},
+    Code: {"repositories": Repository},
+    Environment: {"interpreters": Interpreter, "packages": Package, "conda": CondaPackage},
+    Reproduction: {"verdicts": Verdict},
+}
+_NAMED: dict[type, dict[str, type]] = {Run: {"streams": Stream}}
+
+#: Keys that are left out where they say nothing. All other keys are always written.
+_QUIET: dict[type, frozenset[str]] = {
+    Run: frozenset({"inputs_object", "outputs_object", "processes_object"}),
+    FileUse: frozenset({"before", "first", "last", "by", "deleted", "recovered", "link", "kind", "signature"}),
+    FileReference: frozenset({"git_blob"}),
+    Process: frozenset({"parent", "exit_code"}),
+    Stdin: frozenset({"path", "digest"}),
+    Verdict: frozenset({"note"}),
+    Redaction: frozenset({"variable", "hmac"}),
+    Package: frozenset({"installer", "origin", "tags"}),
+    CondaPackage: frozenset({"md5", "sha256"}),
+    Code: frozenset({"base"}),
+}
+
+
+def encode(value: Any) -> Document:
+    """A value of the model as a document that `json` can write."""
+    cls = type(value)
+    quiet = _QUIET.get(cls, frozenset())
+    document: Document = dict(getattr(value, "extra", ()))
+    for name, default in _fields(cls):
+        item = getattr(value, name)
+        if name in quiet and item == default:
+            continue
+        document[name] = _plain(item)
+    if cls is FileUse:
+        _escape(document)
+    return document
+
+
+def decode(cls: type[T], document: Mapping[str, Any]) -> T:
+    """The value that a document describes; unknown keys are kept in `extra`.
+
+    Raises DamagedError where a key holds what it cannot hold.
+    """
+    known, converters = _decoders(cls)
+    arguments: Document = {}
+    extra: Document = {}
+    try:
+        for key, item in document.items():
+            if key not in known:
+                extra[key] = item
+            elif item is not None and key in converters:
+                arguments[key] = converters[key](item)
+            else:
+                arguments[key] = tuple(item) if isinstance(item, list) else item
+        if cls is FileUse and extra.pop("encoding", None) == "percent":
+            arguments["path"] = unescape(arguments["path"])
+        if extra:
+            arguments["extra"] = MappingProxyType(extra)
+        return cls(**arguments)
+    except (TypeError, KeyError, AttributeError, ValueError) as error:
+        raise DamagedError(f"a {cls.__name__} in a record cannot be read: {error}") from error
+
+
+def dump_run(run: Run) -> bytes:
+    """The record as it lies on disk: sorted keys, two-space indent, a newline at the end."""
+    return dump(encode(run))
+
+
+def dump(document: object) -> bytes:
+    """Any document of ours as bytes, always the same for the same content."""
+    text = json.dumps(document, sort_keys=True, indent=2, ensure_ascii=False)
+    return (text + "\n").encode("utf-8", "backslashreplace")
+
+
+def compact(document: object) -> bytes:
+    """One line, for catalogues and journals."""
+    return json.dumps(document, sort_keys=True, separators=(",", ":")).encode("ascii")
+
+
+def load_run(data: bytes, where: str = "a record") -> Run:
+    """Read a record. Raises NewerFormatError or DamagedError, naming `where`."""
+    return decode(Run, load_document(data, where))
+
+
+def load_document(data: bytes, where: str = "a record") -> Document:
+    """The record as a plain document, its version checked."""
+    try:
+        document = json.loads(data)
+    except (ValueError, RecursionError) as error:
+        raise DamagedError(f"{where} is not JSON: {error}") from error
+    if not isinstance(document, dict) or not isinstance(document.get("id"), str):
+        raise DamagedError(f"{where} is not a record: it has no id")
+    version = document.get("vestige", FORMAT)
+    if not isinstance(version, int) or version > FORMAT:
+        raise NewerFormatError(f"{where} has format {version}; this Vestige reads up to {FORMAT}")
+    return document
+
+
+def escape(path: str) -> tuple[str, bool]:
+    """A path as it is written, and whether it had to be percent-encoded."""
+    try:
+        path.encode("utf-8")
+    except UnicodeEncodeError:
+        return quote_from_bytes(path.encode("utf-8", "surrogateescape")), True
+    return path, False
+
+
+def unescape(path: str) -> str:
+    """The surrogate-escaped path that a percent-encoded one stands for."""
+    return unquote_to_bytes(path).decode("utf-8", "surrogateescape")
+
+
+def _escape(document: Document) -> None:
+    document["path"], escaped = escape(document["path"])
+    if escaped:
+        document["encoding"] = "percent"
+    if document.get("link"):
+        document["link"] = escape(document["link"])[0]
+
+
+def _plain(item: Any) -> Any:
+    if item is None or isinstance(item, str | int | float):
+        return item
+    if isinstance(item, tuple | list):
+        return [_plain(one) for one in item]
+    if isinstance(item, Mapping):
+        return {str(key): _plain(one) for key, one in item.items()}
+    return encode(item)
+
+
+@cache
+def _fields(cls: Hashable) -> tuple[tuple[str, object], ...]:
+    return tuple(
+        (f.name, None if f.default is MISSING else f.default) for f in fields(cast("type[Any]", cls)) if f.name != "extra"
+    )
+
+
+@cache
+def _decoders(cls: Hashable) -> tuple[frozenset[str], dict[str, Callable[[Any], Any]]]:
+    converters: dict[str, Callable[[Any], Any]] = {}
+    of = cast("type[Any]", cls)
+    for key, kind in _ONE.get(of, {}).items():
+        converters[key] = partial(decode, kind)
+    for key, kind in _MANY.get(of, {}).items():
+        converters[key] = partial(_decode_many, kind)
+    for key, kind in _NAMED.get(of, {}).items():
+        converters[key] = partial(_decode_named, kind)
+    return frozenset(name for name, _ in _fields(cls)), converters
+
+
+def _decode_many(cls: type[T], items: list[Document]) -> tuple[T, ...]:
+    return tuple(decode(cls, item) for item in items)
+
+
+def _decode_named(cls: type[T], items: Mapping[str, Document]) -> dict[str, T]:
+    return {name: decode(cls, item) for name, item in items.items()}
+
+
+__all__ = [
+    "Document",
+    "Machine",
+    "compact",
+    "decode",
+    "dump",
+    "dump_run",
+    "encode",
+    "escape",
+    "load_document",
+    "load_run",
+    "unescape",
+]

@@ -1,0 +1,1 @@
+"""What users do: each module a verb, a function first."""

@@ -1,0 +1,1 @@
+"""Values to text, JSON and pictures: knows no files and no arguments."""

@@ -1,0 +1,1 @@
+"""Making it again: plan, workspace, execution, comparison."""

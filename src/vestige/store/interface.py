@@ -1,0 +1,68 @@
+"""What every index of runs answers: SQLite (rebuilt from the records), and memory (ships; for tests and dry runs)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from vestige.model.files import Access, Digest, Role
+from vestige.model.query import RunQuery
+from vestige.model.run import Run, Summary
+
+
+@dataclass(frozen=True, slots=True)
+class Use:
+    """One row of the index: a use of a file version by a run, `written` or read.
+
+    `seq` is the moment (microseconds since boot) of the first read, or of the last write; `time` the
+    same by the wall clock. `size` in bytes.
+    """
+
+    run: str
+    path: str
+    digest: Digest | None
+    before: Digest | None
+    written: bool
+    access: Access
+    role: Role
+    size: int | None
+    seq: int
+    time: str
+    deleted: bool = False
+    kept: bool = False
+    recovered: bool = False
+
+
+class Index(Protocol):
+    """Questions about runs and their files. All answers come from finished records and from journals of active runs."""
+
+    def summary(self, run_id: str) -> Summary | None:
+        """One run."""
+
+    def matching(self, prefix: str) -> Sequence[Summary]:
+        """Runs whose full id, short id or name fits: full ids exactly, short ids by their beginning, names exactly."""
+
+    def runs(self, query: RunQuery) -> Iterator[Summary]:
+        """Runs, the newest first."""
+
+    def uses_of(self, digest: Digest, *, written: bool) -> Sequence[Use]:
+        """Every use of a content."""
+
+    def uses_at(self, path: str, *, written: bool) -> Sequence[Use]:
+        """Every use of a path (as recorded), the newest first."""
+
+    def uses_by(self, run_id: str, *, written: bool) -> Sequence[Use]:
+        """Every use by a run, in the roles data, config and code."""
+
+    def children(self, run_id: str) -> Sequence[Summary]:
+        """Runs that happened inside a run."""
+
+    def outputs(self) -> Iterator[Use]:
+        """The newest output at every path that was ever written."""
+
+    def add(self, run: Run) -> None:
+        """Take in one run, or replace it."""
+
+    def remove(self, run_id: str) -> None:
+        """Forget one run."""
