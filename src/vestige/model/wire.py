@@ -78,7 +78,7 @@ def encode(value: Any) -> Document:
     cls = type(value)
     quiet = _QUIET.get(cls, frozenset())
     document: Document = dict(getattr(value, "extra", ()))
-    for name, default in _fields(cls):
+    for name, default in _fields(cls):  # type: ignore[arg-type]  # a class is hashable
         item = getattr(value, name)
         if name in quiet and item == default:
             continue
@@ -93,7 +93,7 @@ def decode(cls: type[T], document: Mapping[str, Any]) -> T:
 
     Raises DamagedError where a key holds what it cannot hold.
     """
-    known, converters = _decoders(cls)
+    known, converters = _decoders(cls)  # type: ignore[arg-type]  # a class is hashable
     arguments: Document = {}
     extra: Document = {}
     try:
