@@ -37,7 +37,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-FORMAT = 1
+from vestige.observe.lines import unwritten, written
 
 
 class Stat(NamedTuple):
@@ -78,8 +78,8 @@ def parse(lines: Iterable[bytes]) -> Iterator[Event]:
                 op,
                 seq,
                 pid or 0,
-                _path(path),
-                _path(other),
+                None if path is None else unwritten(path),
+                None if other is None else unwritten(other),
                 flags or 0,
                 Stat(*signature) if signature else None,
                 text,
@@ -93,28 +93,7 @@ def line(event: Event) -> bytes:
     import json
 
     fields: list[object] = list(event)
-    fields[3], fields[4] = written(event.path), written(event.other)
+    fields[3], fields[4] = (None if path is None else written(path) for path in (event.path, event.other))
     while fields and fields[-1] is None:
         fields.pop()
     return json.dumps(fields, separators=(",", ":")).encode("ascii") + b"\n"
-
-
-def written(path: str | None) -> str | None:
-    """A path as it stands in a journal."""
-    if path is None:
-        return None
-    try:
-        path.encode("utf-8")
-    except UnicodeEncodeError:
-        from urllib.parse import quote_from_bytes
-
-        return "%" + quote_from_bytes(path.encode("utf-8", "surrogateescape"))
-    return "%" + path.replace("%", "%25") if path.startswith("%") else path
-
-
-def _path(path: str | None) -> str | None:
-    if path is None or not path.startswith("%"):
-        return path
-    from urllib.parse import unquote_to_bytes
-
-    return unquote_to_bytes(path[1:]).decode("utf-8", "surrogateescape")

@@ -1,0 +1,202 @@
+"""The kernel stops each call that opens, renames or removes a file, and asks us; we look, and let it go on.
+
+This is seccomp user notification (seccomp_unotify(2), Linux 5.5 and later). A filter is installed in the child
+between fork and exec, and inherited by all its descendants: static binaries, shells, any language. For the calls it
+selects the kernel suspends the caller and puts a message into a queue that belongs to a descriptor, the *listener*.
+Whoever holds the listener reads the message, reads the path out of the caller's memory, and answers "continue".
+All other calls run at full speed: the filter looks at the number alone, so that the kernel (5.11) decides from a bitmap.
+
+What follows from this mechanism:
+
+- We see a call before it happens, never its result. What came of it is found afterwards (a file exists or not, its
+  signature changed or not). While we look, the caller cannot run: its path, its working directory and the file's
+  content are as they were. That is what makes it possible to hash a file before it is changed.
+- Another thread may exchange the path between our look and the kernel's. For a record that is of no consequence; as
+  a security policy this would be useless, and we use it for none.
+- A filter cannot be taken off. If the listener is closed while filtered processes live, each of their selected calls
+  fails with ENOSYS. So whoever watches must outlive them, and somebody must be ready to take its place (`stand_in`).
+- Only one listener may exist in an ancestry: EBUSY means that somebody observes us already.
+- io_uring opens files without system calls. It is answered with ENOSYS, as container engines do; programs fall back.
+- Without CAP_SYS_ADMIN the filter needs `no_new_privs`, under which setuid programs do not gain privileges.
+
+The numbers below are part of the kernel's ABI: include/uapi/linux/seccomp.h, and the system call tables.
+"""
+
+from __future__ import annotations
+
+import array
+import ctypes
+import errno
+import os
+import struct
+import sys
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+RECEIVE = 0xC0502100
+SEND = 0xC0182101
+SET_FLAGS = 0x40082104
+SYNC_WAKE_UP = 1  # Linux 6.6: hand the processor over, since the caller waits for us
+CONTINUE = 1
+
+#: id, thread, flags, number, architecture, instruction pointer, six arguments
+MESSAGE = struct.Struct("=QIIiIQ6Q")
+ANSWER = struct.Struct("=QqiI")
+
+_PR_SET_NO_NEW_PRIVS = 38
+_SET_MODE_FILTER = 1
+_NEW_LISTENER = 1 << 3
+_WAIT_KILLABLE = 1 << 5  # Linux 5.19: once received, only a fatal signal interrupts the caller
+
+_ALLOW = 0x7FFF0000
+_NOTIFY = 0x7FC00000
+_ERRNO = 0x00050000
+
+X86_64, I386, AARCH64 = 0xC000003E, 0x40000003, 0xC00000B7
+
+_DENIED = {X86_64: 425, I386: 425, AARCH64: 425}  # io_uring_setup
+
+#: The calls that are selected, by architecture.
+CALLS: Mapping[int, Mapping[int, str]] = {
+    X86_64: {
+        2: "open", 257: "openat", 437: "openat2", 85: "creat", 82: "rename", 264: "renameat", 316: "renameat2",
+        86: "link", 265: "linkat", 88: "symlink", 266: "symlinkat", 87: "unlink", 263: "unlinkat", 84: "rmdir",
+        83: "mkdir", 258: "mkdirat", 76: "truncate", 59: "execve", 322: "execveat", 42: "connect",
+        161: "chroot", 155: "pivot_root", 304: "open_by_handle_at", 317: "seccomp",
+    },
+    I386: {
+        5: "open", 295: "openat", 437: "openat2", 8: "creat", 38: "rename", 302: "renameat", 353: "renameat2",
+        9: "link", 303: "linkat", 83: "symlink", 304: "symlinkat", 10: "unlink", 301: "unlinkat", 40: "rmdir",
+        39: "mkdir", 296: "mkdirat", 92: "truncate", 193: "truncate", 11: "execve", 358: "execveat", 362: "connect",
+        61: "chroot", 217: "pivot_root", 342: "open_by_handle_at", 354: "seccomp",
+    },
+    AARCH64: {
+        56: "openat", 437: "openat2", 38: "renameat", 276: "renameat2", 37: "linkat", 36: "symlinkat", 35: "unlinkat",
+        34: "mkdirat", 45: "truncate", 221: "execve", 281: "execveat", 203: "connect",
+        51: "chroot", 41: "pivot_root", 265: "open_by_handle_at", 277: "seccomp",
+    },
+}  # fmt: skip
+
+_NATIVE = {"x86_64": (X86_64, I386), "aarch64": (AARCH64,)}
+_SECCOMP = {"x86_64": 317, "aarch64": 277}
+
+_X32 = 0x40000000
+
+
+def program(machine: str) -> bytes:
+    """The filter for a machine (`os.uname().machine`), as the kernel's array of instructions."""
+    load, jump_equal, jump_at_least, give = 0x20, 0x15, 0x35, 0x06
+    code: list[tuple[int, int, int, int]] = [(load, 0, 0, 4)]
+    sections = []
+    for architecture in _NATIVE[machine]:
+        section = [(load, 0, 0, 0)]
+        if architecture == X86_64:
+            section += [(jump_at_least, 0, 1, _X32), (give, 0, 0, _ERRNO | errno.ENOSYS)]
+        section += [(jump_equal, 0, 1, _DENIED[architecture]), (give, 0, 0, _ERRNO | errno.ENOSYS)]
+        numbers = sorted(CALLS[architecture])
+        for position, number in enumerate(numbers):
+            section.append((jump_equal, len(numbers) - position, 0, number))
+        section += [(give, 0, 0, _ALLOW), (give, 0, 0, _NOTIFY)]
+        sections.append((architecture, section))
+    for architecture, section in sections:
+        code.append((jump_equal, 0, len(section), architecture))
+        code += section
+        code.append((load, 0, 0, 4))
+    code[-1] = (give, 0, 0, _ALLOW)
+    return b"".join(struct.pack("=HBBI", *instruction) for instruction in code)
+
+
+class RefusedError(Exception):
+    """The kernel would not install a listener; `errno` says why."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(os.strerror(number))
+        self.errno = number
+
+
+def supported() -> bool:
+    """Whether this system could have it at all; the kernel's own answer comes from `install`."""
+    return sys.platform == "linux" and os.uname().machine in _NATIVE
+
+
+def install() -> int:
+    """Put the filter on this process, for ever; returns the listener.
+
+    Raises RefusedError: EBUSY where a listener is above us already, EPERM, EINVAL or ENOSYS where the kernel or a sandbox
+    forbids it.
+    """
+    if not supported():
+        raise RefusedError(errno.ENOSYS)
+    machine = os.uname().machine
+    code = program(machine)
+    text = ctypes.create_string_buffer(code, len(code))
+    filter_ = ctypes.create_string_buffer(struct.pack("=H6xQ", len(code) // 8, ctypes.addressof(text)))
+    libc = ctypes.CDLL(None, use_errno=True)
+    last = errno.EINVAL
+    # A process that may administer the system needs no no_new_privs, and its setuid programs keep working.
+    for privileged in (True, False) if os.geteuid() == 0 else (False,):
+        if not privileged and libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0:
+            raise RefusedError(ctypes.get_errno())
+        for flags in (_NEW_LISTENER | _WAIT_KILLABLE, _NEW_LISTENER):
+            listener = libc.syscall(_SECCOMP[machine], _SET_MODE_FILTER, flags, filter_)
+            if listener >= 0:
+                return int(listener)
+            last = ctypes.get_errno()
+            if last not in (errno.EINVAL, errno.EACCES):
+                raise RefusedError(last)
+    raise RefusedError(last)
+
+
+def send_listener(socket: int, listener: int) -> None:
+    """Hand the listener over to whoever holds the other end of a socket pair."""
+    import _socket
+
+    end = _socket.socket(fileno=os.dup(socket))
+    end.sendmsg([b"L"], [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, array.array("i", [listener]))])
+    end.close()
+
+
+def receive_listener(socket: int) -> int | None:
+    """The listener that was handed over; None where the other end said that there is none, or went away."""
+    import _socket
+
+    end = _socket.socket(fileno=os.dup(socket))
+    try:
+        data, ancillary, _, _ = end.recvmsg(1, _socket.CMSG_SPACE(4))
+    finally:
+        end.close()
+    for level, kind, content in ancillary:
+        if data == b"L" and level == _socket.SOL_SOCKET and kind == _socket.SCM_RIGHTS:
+            descriptors = array.array("i")
+            descriptors.frombytes(content[:4])
+            os.set_inheritable(descriptors[0], False)
+            return descriptors[0]
+    return None
+
+
+def stand_in(listener: int, unanswered: int = 0) -> None:
+    """Answer "continue" to everything until nobody is filtered any more: for when the watcher was killed.
+
+    `unanswered` is the message that the watcher had received and may not have answered.
+    """
+    import select
+
+    libc = ctypes.CDLL(None, use_errno=True)
+    message = ctypes.create_string_buffer(MESSAGE.size)
+    answer = ctypes.create_string_buffer(ANSWER.size)
+    if unanswered:
+        ANSWER.pack_into(answer, 0, unanswered, 0, 0, CONTINUE)
+        libc.ioctl(listener, ctypes.c_ulong(SEND), answer)
+    poll = select.poll()
+    poll.register(listener, select.POLLIN)
+    while True:
+        for _, events in poll.poll():
+            if events & select.POLLIN:
+                ctypes.memset(message, 0, MESSAGE.size)
+                if libc.ioctl(listener, ctypes.c_ulong(RECEIVE), message) == 0:
+                    ANSWER.pack_into(answer, 0, MESSAGE.unpack_from(message)[0], 0, 0, CONTINUE)
+                    libc.ioctl(listener, ctypes.c_ulong(SEND), answer)
+            elif events & (select.POLLHUP | select.POLLERR | select.POLLNVAL):
+                return
