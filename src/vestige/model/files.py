@@ -1,4 +1,4 @@
-"""A file version, and the use that a run made of it."""
+"""A file version, and the use that a run made of it: as a record has it, and as a row of an index."""
 
 from __future__ import annotations
 
@@ -70,3 +70,27 @@ class FileUse:
     kind: str | None = None
     signature: Signature | None = None
     extra: Mapping[str, object] = field(default_factory=nothing)
+
+
+@dataclass(frozen=True, slots=True)
+class Use:
+    """One row of an index: a use of a file version by a run, `written` or read.
+
+    `seq` is the moment (microseconds since boot) of the first read, or of the last write; `time` the
+    same by the wall clock. `size` in bytes. `kind` is `directory` for a directory that is one thing.
+    """
+
+    run: str
+    path: str
+    digest: Digest | None
+    before: Digest | None
+    written: bool
+    access: Access
+    role: Role
+    size: int | None
+    seq: int
+    time: str
+    deleted: bool = False
+    kept: bool = False
+    recovered: bool = False
+    kind: str | None = None

@@ -3,35 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Protocol
 
-from vestige.model.files import Access, Digest, Role
+from vestige.model.files import Digest, Use
 from vestige.model.query import RunQuery
 from vestige.model.run import Run, Summary
-
-
-@dataclass(frozen=True, slots=True)
-class Use:
-    """One row of the index: a use of a file version by a run, `written` or read.
-
-    `seq` is the moment (microseconds since boot) of the first read, or of the last write; `time` the
-    same by the wall clock. `size` in bytes.
-    """
-
-    run: str
-    path: str
-    digest: Digest | None
-    before: Digest | None
-    written: bool
-    access: Access
-    role: Role
-    size: int | None
-    seq: int
-    time: str
-    deleted: bool = False
-    kept: bool = False
-    recovered: bool = False
 
 
 class Index(Protocol):
@@ -53,7 +29,8 @@ class Index(Protocol):
         """Every use of a path (as recorded), the newest first."""
 
     def uses_by(self, run_id: str, *, written: bool) -> Sequence[Use]:
-        """Every use by a run, in the roles data, config and code."""
+        """Every use by a run, in the roles data, config, code and temporary (what a run left in a temporary
+        folder and another took up links the two); never cache, library or system."""
 
     def children(self, run_id: str) -> Sequence[Summary]:
         """Runs that happened inside a run."""
@@ -66,3 +43,6 @@ class Index(Protocol):
 
     def remove(self, run_id: str) -> None:
         """Forget one run."""
+
+
+__all__ = ["Index", "Use"]
