@@ -142,10 +142,15 @@ def load_document(data: bytes, where: str = "a record") -> Document:
         raise DamagedError(f"{where} is not JSON: {error}") from error
     if not isinstance(document, dict) or not isinstance(document.get("id"), str):
         raise DamagedError(f"{where} is not a record: it has no id")
+    check_version(document, where)
+    return document
+
+
+def check_version(document: Mapping[str, Any], where: str) -> None:
+    """Raises NewerFormatError where a document was written in a format that is not known here."""
     version = document.get("vestige", FORMAT)
     if not isinstance(version, int) or version > FORMAT:
         raise NewerFormatError(f"{where} has format {version}; this Vestige reads up to {FORMAT}")
-    return document
 
 
 def escape(path: str) -> tuple[str, bool]:
@@ -211,6 +216,7 @@ def _decode_named(cls: type[T], items: Mapping[str, Document]) -> dict[str, T]:
 __all__ = [
     "Document",
     "Machine",
+    "check_version",
     "compact",
     "decode",
     "dump",
