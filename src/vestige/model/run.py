@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -176,11 +176,16 @@ def short(run_id: str) -> str:
 
 def label(run: Run) -> str:
     """What a step is called: the script, else the module, else the quoted command cut to 40 characters."""
-    if run.script is not None:
-        return os.path.basename(run.script.path)
-    if run.function is not None and isinstance(name := run.function.get("name"), str):
-        return name
-    command = run.command
+    name = run.function.get("name") if run.function is not None else None
+    return label_of(run.script.path if run.script else None, name if isinstance(name, str) else None, run.command)
+
+
+def label_of(script: str | None, function: str | None, command: Sequence[str]) -> str:
+    """The same from its parts."""
+    if script is not None:
+        return os.path.basename(script)
+    if function is not None:
+        return function
     for position, word in enumerate(command[:-1]):
         if word == "-m" and os.path.basename(command[0]).startswith("python"):
             return command[position + 1]
