@@ -158,13 +158,18 @@ def send_listener(socket: int, listener: int) -> None:
     end.close()
 
 
-def receive_listener(socket: int) -> int | None:
-    """The listener that was handed over; None where the other end said that there is none, or went away."""
+def send_refusal(socket: int, number: int) -> None:
+    """Say that there will be no listener, and why (an errno)."""
+    os.write(socket, b"N" + number.to_bytes(2, "little"))
+
+
+def receive_listener(socket: int) -> tuple[int | None, int]:
+    """The listener that was handed over; or None, and the errno of the refusal (0: the other end went away)."""
     import _socket
 
     end = _socket.socket(fileno=os.dup(socket))
     try:
-        data, ancillary, _, _ = end.recvmsg(1, _socket.CMSG_SPACE(4))
+        data, ancillary, _, _ = end.recvmsg(3, _socket.CMSG_SPACE(4))
     finally:
         end.close()
     for level, kind, content in ancillary:
@@ -172,8 +177,8 @@ def receive_listener(socket: int) -> int | None:
             descriptors = array.array("i")
             descriptors.frombytes(content[:4])
             os.set_inheritable(descriptors[0], False)
-            return descriptors[0]
-    return None
+            return descriptors[0], 0
+    return None, int.from_bytes(data[1:3], "little")
 
 
 def stand_in(listener: int, unanswered: int = 0) -> None:
