@@ -1,0 +1,1 @@
+"""What Vestige costs, against a peer in the same run. `make bench` prints the table."""
