@@ -17,7 +17,7 @@ def test_sizes(text: str, wanted: int) -> None:
     assert size(text) == wanted
 
 
-@pytest.mark.parametrize("text", ["", "much", "1 XB", "G", "1..2", "-1", "1 MiBs"])
+@pytest.mark.parametrize("text", ["", "9" * 400, "much", "1 XB", "G", "1..2", "-1", "1 MiBs"])
 def test_what_is_no_size(text: str) -> None:
     with pytest.raises(ValueError, match=r"size|number"):
         size(text)
@@ -32,7 +32,7 @@ def test_spans(text: str, wanted: float) -> None:
 
 @pytest.mark.parametrize("text", ["", "soon", "3 parsecs", "d", "9" * 400 + "y"])
 def test_what_is_no_span(text: str) -> None:
-    with pytest.raises(ValueError, match=r"span|number|long ago"):
+    with pytest.raises(ValueError, match=r"span|number"):
         span(text)
 
 

@@ -57,7 +57,7 @@ def moment(text: str, now: float) -> str:
             found = datetime.fromisoformat(text)
         except ValueError:
             past = span(text.lower().removesuffix("ago"))
-            if past > now:
+            if past > now:  # before 1970 there was nothing to record
                 raise ValueError(f"'{text}' is too long ago") from None
             found = here - timedelta(seconds=past)
     return found.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
@@ -68,7 +68,9 @@ def _split(text: str) -> tuple[float, str]:
     plain = text.strip().lower().replace("_", "")
     unit = plain.lstrip("0123456789.")
     digits = plain[: len(plain) - len(unit)]
+    if len(digits) > 18:
+        raise ValueError(f"'{text}' is too large a number")
     try:
-        return float(digits[:300]), unit.strip()
+        return float(digits), unit.strip()
     except ValueError:
         raise ValueError(f"'{text}' does not begin with a number") from None
