@@ -66,15 +66,15 @@ def test_a_planted_token_never_survives(pair: tuple[str, str], before: str, afte
     token = pair[1]
     text = f"{before} {token} {after}"
     assert token not in redaction.redact_text(text)
-    assert token.encode() not in redaction.redact_bytes(text.encode())
+    assert token.encode() not in redaction.redact_stream(text.encode())
 
 
 @given(SURROUNDINGS, st.sampled_from(PLANTED), SURROUNDINGS)
 def test_redacting_twice_is_redacting_once(before: str, pair: tuple[str, str], after: str) -> None:
     once = redaction.redact_text(f"{before} token={pair[1]} {after}")
     assert redaction.redact_text(once) == once
-    twice = redaction.redact_bytes(once.encode())
-    assert redaction.redact_bytes(twice) == twice
+    twice = redaction.redact_stream(once.encode())
+    assert redaction.redact_stream(twice) == twice
 
 
 ORDINARY = st.one_of(
@@ -221,7 +221,7 @@ def test_the_value_of_a_secret_variable_is_masked_wherever_it_stands() -> None:
         Redaction(at="command[2]", kind="wandb", variable="WANDB_API_KEY", hmac=redaction.fingerprint("0af1" * 10, KEY)),
         Redaction(at="command[3]", kind="password", variable="DB_PASSWORD", hmac=redaction.fingerprint("correcthorse", KEY)),
     )
-    assert redaction.redact_bytes(b"\xff login with correcthorse\n", redaction.known_values(environ)) == (
+    assert redaction.redact_stream(b"\xff login with correcthorse\n", redaction.known_values(environ)) == (
         b"\xff login with " + "«redacted:password»".encode() + b"\n"
     )
 
@@ -329,12 +329,12 @@ KNOWN = {"ünd": "X_TOKEN"}
 def test_a_stream_loses_its_secrets_wherever_it_is_cut(cuts: list[int]) -> None:
     edges = sorted({0, len(STREAM), *cuts})
     pieces = [STREAM[a:b] for a, b in pairwise(edges)]
-    assert b"".join(redaction.redact_stream(pieces, KNOWN)) == redaction.redact_bytes(STREAM, KNOWN)
+    assert b"".join(redaction.redact_chunks(pieces, KNOWN)) == redaction.redact_stream(STREAM, KNOWN)
 
 
 @given(st.lists(st.binary(max_size=50), max_size=8))
 def test_a_stream_without_secrets_passes_byte_for_byte(pieces: list[bytes]) -> None:
-    assert b"".join(redaction.redact_stream(pieces)) == b"".join(pieces)
+    assert b"".join(redaction.redact_chunks(pieces)) == b"".join(pieces)
 
 
 def test_a_stream_without_line_ends_is_not_held_for_ever_and_hides_what_lies_across_the_cut() -> None:

@@ -40,7 +40,7 @@ __all__ = [
     "known_values",
     "mark",
     "redact_argv",
-    "redact_bytes",
+    "redact_chunks",
     "redact_stream",
     "redact_text",
     "redact_url",
@@ -139,7 +139,7 @@ def redact_url(url: str) -> str:
     return _masked(url, _joined(spans))
 
 
-def redact_bytes(data: bytes, known: Mapping[str, str] = _NONE) -> bytes:
+def redact_stream(data: bytes, known: Mapping[str, str] = _NONE) -> bytes:
     """What a program wrote, without its secrets, every other byte as it was."""
     text = data.decode("latin-1")
     spans = _find(text, _as_latin(known))
@@ -152,8 +152,8 @@ def redact_bytes(data: bytes, known: Mapping[str, str] = _NONE) -> bytes:
     return b"".join([*parts, data[position:]])
 
 
-def redact_stream(chunks: Iterable[bytes], known: Mapping[str, str] = _NONE) -> Iterator[bytes]:
-    """As `redact_bytes`, for what comes in pieces: a secret that is cut by a piece's end is found, too."""
+def redact_chunks(chunks: Iterable[bytes], known: Mapping[str, str] = _NONE) -> Iterator[bytes]:
+    """As `redact_stream`, for what comes in pieces: a secret that is cut by a piece's end is found, too."""
     redactor = StreamRedactor(known)
     for chunk in chunks:
         if clean := redactor.feed(chunk):
@@ -181,12 +181,12 @@ class StreamRedactor:
         if len(held) - ready > self._LONGEST:
             ready = self._cut(held, len(held) - self._LONGEST // 2)
         self._held = held[ready:]
-        return redact_bytes(held[:ready], self._known)
+        return redact_stream(held[:ready], self._known)
 
     def finish(self) -> bytes:
         """The rest."""
         held, self._held = self._held, b""
-        return redact_bytes(held, self._known)
+        return redact_stream(held, self._known)
 
     def _cut(self, held: bytes, ready: int) -> int:
         for start, end, _, _ in _find(held.decode("latin-1"), _as_latin(self._known)):
