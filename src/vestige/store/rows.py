@@ -1,0 +1,229 @@
+"""What an index takes from a record, taken from the JSON itself; pure, and quick since a store has many records."""
+
+from __future__ import annotations
+
+import os
+import time
+from datetime import UTC, datetime
+from functools import lru_cache
+from json import dumps
+from typing import Any, NamedTuple, TypeAlias
+
+from vestige.errors import DamagedError
+from vestige.model import wire
+from vestige.model.files import LINKED_ROLES
+from vestige.model.run import label_of
+from vestige.store.words import storable
+
+#: Codes of accesses and roles; what is not among them is stored as its own name.
+ACCESS = ("read", "write", "update", "append", "link", "execute")
+ROLE = ("data", "config", "code", "temporary", "cache", "library", "system")
+#: The first so many roles are those that `uses_by` lists.
+LISTED = 4
+
+_ACCESS = {name: code for code, name in enumerate(ACCESS)}
+_ROLE = {name: code for code, name in enumerate(ROLE)}
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC).toordinal()
+_LEAST, _MOST = -(1 << 63), (1 << 63) - 1
+
+Text: TypeAlias = str | None
+Number: TypeAlias = int | None
+
+
+class UseRow(NamedTuple):
+    """A use as the index stores it, with texts not yet as keys. `time` in µs since the epoch."""
+
+    path: str
+    digest: Text
+    before: Text
+    written: int
+    access: int | str
+    role: int | str
+    size: Number
+    seq: int
+    time: Number
+    deleted: int
+    kept: int
+    recovered: int
+    kind: Text
+
+
+class RunRow(NamedTuple):
+    """A run as the index stores it; the last six are texts that come again and again."""
+
+    id: str
+    name: Text
+    label: str
+    kind: str
+    status: str
+    started: Number
+    duration: float | None
+    sequence: int
+    parent: Text
+    command: str
+    cwd: str
+    exit_code: Number
+    dirty: Number
+    inputs: int
+    outputs: int
+    tags: Text
+    note: Text
+    gaps: int
+    host: Text
+    boot: Text
+    user: Text
+    commit: Text
+    snapshot: Text
+    environment: Text
+
+
+class Row(NamedTuple):
+    """A run and its uses."""
+
+    run: RunRow
+    uses: list[UseRow]
+
+
+def of(document: wire.Document, *, root: str | None = None) -> Row:
+    """The rows of a record. With `root`, paths are made absolute. Raises DamagedError where a key holds what it cannot hold."""
+    try:
+        uses = _uses(document, root)
+        return Row(_run(document, uses), uses)
+    except (TypeError, KeyError, AttributeError, ValueError, IndexError) as error:
+        raise DamagedError(f"a key of the record holds what it cannot hold: {error}") from error
+
+
+def instant(text: object) -> int | None:
+    """Microseconds since the epoch of an ISO 8601 time; None where it is none."""
+    if not isinstance(text, str):
+        return None
+    if len(text) == 27 and text[26] == "Z" and text[19] == "." and text[10] == "T":
+        try:
+            seconds = int(text[11:13]) * 3600 + int(text[14:16]) * 60 + int(text[17:19])
+            return (_midnight(text[:10]) + seconds) * 1_000_000 + int(text[20:26])
+        except ValueError:
+            return None
+    try:
+        moment = datetime.fromisoformat(text)
+        moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+        return round(moment.timestamp() * 1_000_000)
+    except (ValueError, OverflowError):
+        return None
+
+
+def iso(microseconds: int | None) -> str:
+    """The time as it is written in records."""
+    if microseconds is None:
+        return ""
+    seconds, fraction = divmod(microseconds, 1_000_000)
+    t = time.gmtime(seconds)
+    return f"{t[0]:04}-{t[1]:02}-{t[2]:02}T{t[3]:02}:{t[4]:02}:{t[5]:02}.{fraction:06}Z"
+
+
+@lru_cache(maxsize=64)
+def _midnight(date: str) -> int:
+    return (datetime.fromisoformat(date).toordinal() - _EPOCH) * 86400
+
+
+def _run(document: wire.Document, uses: list[UseRow]) -> RunRow:
+    code = document.get("code") or {}
+    function = document.get("function") or {}
+    script = document.get("script") or {}
+    observation = document.get("observation") or {}
+    command = document.get("command") or []
+    linked = [use.written for use in uses if use.role in _LINKED]
+    outputs = sum(linked)
+    tags = document.get("tags")
+    dirty = code.get("dirty")
+    row = RunRow(
+        id=document["id"],
+        name=_stored(document.get("name")),
+        label=storable(label_of(script.get("path"), function.get("name"), command)),
+        kind=storable(document.get("kind") or "command"),
+        status=storable(document.get("status") or "finished"),
+        started=instant(document.get("started")),
+        duration=document.get("duration"),
+        sequence=document.get("sequence") or 0,
+        parent=_stored(document.get("parent")),
+        command=dumps(command),
+        cwd=storable(document.get("cwd") or "."),
+        exit_code=document.get("exit_code"),
+        dirty=None if dirty is None else int(dirty),
+        inputs=len(linked) - outputs,
+        outputs=outputs,
+        tags=dumps(tags) if tags else None,
+        note=_stored(document.get("note")),
+        gaps=len(observation.get("gaps") or ()),
+        host=document.get("host"),
+        boot=document.get("boot"),
+        user=document.get("user"),
+        commit=code.get("commit"),
+        snapshot=code.get("snapshot"),
+        environment=document.get("environment"),
+    )
+    _check(row, _RUN_TYPES)
+    if not isinstance(command, list | tuple) or not all(isinstance(word, str) for word in command):
+        raise TypeError("command is a list of texts")
+    return row
+
+
+def _uses(document: wire.Document, root: str | None) -> list[UseRow]:
+    rows: list[UseRow] = []
+    at: tuple[int, Any] = (document.get("sequence") or 0, document.get("started"))
+    duration = document.get("duration") or 0.0
+    end: tuple[int, Any] = (at[0] + round(duration * 1_000_000), document.get("ended") or at[1])
+    for written, key, otherwise in ((0, "inputs", at), (1, "outputs", end)):
+        for use in document.get(key) or ():
+            get = use.get
+            path = use["path"]
+            if get("encoding") == "percent":
+                path = wire.unescape(path)
+            if root is not None:
+                path = os.path.normpath(os.path.join(root, path))
+            moment = get("last") or get("first") if written else get("first") or get("last")
+            seq, when = (moment["seq"], moment["time"]) if moment else otherwise
+            access, role = get("access") or "read", get("role") or "data"
+            row = UseRow(
+                path,
+                get("digest"),
+                get("before"),
+                written,
+                _ACCESS.get(access, access),
+                _ROLE.get(role, role),
+                get("size"),
+                seq,
+                instant(when),
+                1 if get("deleted") else 0,
+                1 if get("kept") else 0,
+                1 if get("recovered") else 0,
+                get("kind"),
+            )
+            _check(row, _USE_TYPES)
+            rows.append(row)
+    return rows
+
+
+#: What a database can hold, by the letters of the two lines below: Some text, text or None, an Integer, a number or None …
+_TYPES: dict[str, frozenset[type]] = {
+    "S": frozenset({str}),
+    "s": frozenset({str, type(None)}),
+    "I": frozenset({int}),
+    "i": frozenset({int, type(None)}),
+    "f": frozenset({int, float, type(None)}),
+    "N": frozenset({int, str}),
+}
+_USE_TYPES = tuple(_TYPES[letter] for letter in "SssINNiIiIIIs")
+_RUN_TYPES = tuple(_TYPES[letter] for letter in "SsSSSifIsSSiiIIssIssssss")
+_LINKED = frozenset(code for name, code in _ROLE.items() if name in LINKED_ROLES)
+
+
+def _check(row: tuple[Any, ...], types: tuple[frozenset[type], ...]) -> None:
+    """Only what a database can hold goes into one."""
+    for value, allowed in zip(row, types, strict=True):
+        kind = type(value)
+        if kind not in allowed or (kind is int and not _LEAST <= value <= _MOST):
+            raise TypeError(f"{value!r:.60}")
+
+
+def _stored(text: str | None) -> str | None:
+    return None if text is None else storable(text)
