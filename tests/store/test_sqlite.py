@@ -22,7 +22,7 @@ from tests.store.permissions import read_only
 from tests.store.samples import digest, moment, read, run, run_id, wrote
 from vestige.model.query import RunQuery
 from vestige.model.run import Run
-from vestige.store import project, sqlite, tables
+from vestige.store import database, project, sqlite, tables
 from vestige.store.journal import Active
 from vestige.store.records import Note, Records
 from vestige.store.sqlite import StoreIndex
@@ -383,7 +383,7 @@ def held(store: Store, *, reading: bool = False) -> Iterator[None]:
 
 
 def test_while_another_process_holds_the_index_new_runs_are_kept_in_memory(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sqlite, "PATIENCE", 0.1)
+    monkeypatch.setattr(database, "PATIENCE", 0.1)
     store.records.write(run(1, outputs=(wrote("a", "1", 1),)))
     assert store.ids() == [run_id(1)]
     store.records.write(run(2, second=13, outputs=(wrote("a", "2", 2),)))
@@ -397,7 +397,7 @@ def test_while_another_process_holds_the_index_new_runs_are_kept_in_memory(store
 def test_while_another_process_holds_the_index_removed_runs_are_gone_all_the_same(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sqlite, "PATIENCE", 0.1)
+    monkeypatch.setattr(database, "PATIENCE", 0.1)
     store.records.write(run(1))
     store.records.write(run(2))
     assert store.ids() == [run_id(2), run_id(1)]
@@ -408,7 +408,7 @@ def test_while_another_process_holds_the_index_removed_runs_are_gone_all_the_sam
 
 
 def test_where_not_even_reading_is_possible_the_index_is_made_in_memory(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sqlite, "PATIENCE", 0.1)
+    monkeypatch.setattr(database, "PATIENCE", 0.1)
     store.records.write(run(1))
     assert store.ids() == [run_id(1)]
     with held(store, reading=True), store.open() as index:
