@@ -1,0 +1,299 @@
+"""A git repository as its owner left it: asked in one process, or read from its plain files, and never touched.
+
+git runs with every inherited `GIT_*` dropped, without optional locks (`git status` would rewrite the index),
+hooks, file system monitor, filters (they are programs, and that of LFS writes into `.git/lfs`), prompts and
+network. Where there is no git program, HEAD, refs and configuration are read by hand.
+
+All paths that git names are bytes, relative to the top of the work tree.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import time
+
+from vestige.capture import gitconfig
+from vestige.capture.gitconfig import read_text
+
+#: Inherited variables that say where git's own parts and configuration lie.
+_INHERITED = frozenset({"GIT_EXEC_PATH", "GIT_CONFIG_GLOBAL", "GIT_CONFIG_SYSTEM", "GIT_CONFIG_NOSYSTEM"})
+_SET = {
+    "LC_ALL": "C",
+    "GIT_OPTIONAL_LOCKS": "0",
+    "GIT_TERMINAL_PROMPT": "0",
+    "GIT_NO_REPLACE_OBJECTS": "1",
+    "GIT_NO_LAZY_FETCH": "1",
+    "GIT_ALLOW_PROTOCOL": "none",  # what keeps a git before 2.44 from fetching what a partial clone lacks
+}
+_QUIET = ("core.hooksPath=/dev/null", "core.fsmonitor=false", "gc.auto=0", "maintenance.auto=false")
+#: Below this many bytes of index, threads cost more than they save.
+_SMALL_INDEX = 1 << 20
+
+
+class GitError(Exception):
+    """git is not there, failed, or took too long; the text says which."""
+
+
+class Repository:
+    """Where a repository keeps what: `top` of its work tree, its own `git_dir`, and `common` (shared by linked work trees)."""
+
+    __slots__ = ("common", "git_dir", "top")
+
+    def __init__(self, top: str, git_dir: str, common: str) -> None:
+        self.top = top
+        self.git_dir = git_dir
+        self.common = common
+
+    @property
+    def objects(self) -> str:
+        """The folder of its objects."""
+        return os.path.join(self.common, "objects")
+
+    @property
+    def index(self) -> str:
+        """Its index, which may not exist."""
+        return os.path.join(self.git_dir, "index")
+
+
+class Status:
+    """What `git status` says. `changed` holds path and mode in the work tree (None: gone, 0o160000: a submodule)."""
+
+    __slots__ = ("branch", "changed", "commit", "untracked")
+
+    def __init__(self) -> None:
+        self.commit: str | None = None
+        self.branch: str | None = None
+        self.changed: list[tuple[bytes, int | None]] = []
+        self.untracked: list[bytes] = []
+
+
+def find(folder: str) -> Repository | None:
+    """The repository in whose work tree a folder lies."""
+    while True:
+        found = at(folder)
+        above = os.path.dirname(folder)
+        if found is not None or above == folder:
+            return found
+        folder = above
+
+
+def at(top: str) -> Repository | None:
+    """The repository whose work tree has this top."""
+    git_dir = os.path.join(top, ".git")
+    if not os.path.isdir(git_dir):
+        line = read_text(git_dir)
+        if not line.startswith("gitdir:"):
+            return None
+        git_dir = os.path.normpath(os.path.join(top, line[len("gitdir:") :].strip()))
+    common = read_text(os.path.join(git_dir, "commondir")).strip()
+    common = os.path.normpath(os.path.join(git_dir, common)) if common else git_dir
+    whole = os.path.lexists(os.path.join(git_dir, "HEAD")) and os.path.isdir(os.path.join(common, "objects"))
+    return Repository(top, git_dir, common) if whole else None
+
+
+def status(repository: Repository, inside: str, configuration: gitconfig.Configuration, *, git: str, seconds: float) -> Status:
+    """The state of the work tree, or of the folder `inside` it. Raises GitError."""
+    settings = [*_QUIET, f"safe.directory={repository.top}"]
+    try:
+        if os.stat(repository.index).st_size < _SMALL_INDEX:
+            settings.append("core.preloadIndex=false")
+    except OSError:
+        pass  # nothing has been added yet
+    for name in sorted(configuration.filters):
+        if "=" in name or "\n" in name:
+            raise GitError(f"the filter '{name}' cannot be switched off")
+        settings += [f"filter.{name}.clean=", f"filter.{name}.process=", f"filter.{name}.required=false"]
+    arguments = [git, "-C", repository.top, f"--git-dir={repository.git_dir}", f"--work-tree={repository.top}"]
+    arguments += _settings(settings)
+    arguments += ["--literal-pathspecs", "status", "--porcelain=v2", "--branch", "-z", "-uall"]
+    arguments += ["--no-renames", "--no-ahead-behind", "--ignore-submodules=dirty"]
+    if inside:
+        arguments += ["--", inside]
+    return _parse(call(arguments, seconds=seconds))
+
+
+def untracked(root: str, git_dir: str, excludes: list[str], *, git: str, seconds: float) -> list[bytes]:
+    """Every file below `root` that no ignore rule names; `git_dir` is a repository without an index. Raises GitError."""
+    arguments = [git, "-C", root, f"--git-dir={git_dir}", f"--work-tree={root}", *_settings(list(_QUIET))]
+    arguments += ["ls-files", "-z", "--others", "--exclude-standard"]
+    arguments += [part for pattern in excludes for part in ("-x", pattern)]
+    return list(filter(None, call(arguments, seconds=seconds).split(b"\0")))
+
+
+def listed(repository: Repository, *, git: str, seconds: float) -> list[tuple[bytes, int, str, int, str]]:
+    """The index as git itself tells it: path, mode, id, stage, and `hidden` as in `model.gitformat`. Raises GitError."""
+    arguments = [git, "-C", repository.top, f"--git-dir={repository.git_dir}", f"--work-tree={repository.top}"]
+    out = call([*arguments, *_settings(list(_QUIET)), "ls-files", "-z", "-s", "-v"], seconds=seconds)
+    found = []
+    for line in filter(None, out.split(b"\0")):
+        head, _, path = line.partition(b"\t")
+        tag, mode, oid, stage = head.split(b" ")
+        hidden = "s" if tag in b"Ss" else "a" if tag.islower() else ""
+        found.append((path, int(mode, 8), oid.decode("ascii"), int(stage), hidden))
+    return found
+
+
+def head(repository: Repository) -> tuple[str | None, str | None]:
+    """Commit and branch, read from the files; a commit is None before the first one."""
+    path = os.path.join(repository.git_dir, "HEAD")
+    text = "ref: " + os.readlink(path) if os.path.islink(path) else read_text(path).strip()
+    if not text.startswith("ref:"):
+        return _commit(text), None
+    ref = text[len("ref:") :].strip()
+    branch = ref.removeprefix("refs/heads/") if ref.startswith("refs/heads/") else None
+    for folder in (repository.git_dir, repository.common):
+        found = _commit(read_text(os.path.join(folder, ref)).strip())
+        if found:
+            return found, branch
+    for line in read_text(os.path.join(repository.common, "packed-refs"), 1 << 26).splitlines():
+        commit, _, name = line.partition(" ")
+        if name == ref:
+            return _commit(commit), branch
+    return None, branch
+
+
+def without_credentials(url: str) -> str:
+    """A URL less the user and password in it, and less what stands behind `?`; `git@host:` and `ssh://git@` stay."""
+    scheme, separator, rest = url.partition("://")
+    if not separator:
+        return url
+    authority, slash, path = rest.partition("/")
+    user, at_sign, host = authority.rpartition("@")
+    if at_sign and (scheme not in {"ssh", "git+ssh", "ssh+git"} or ":" in user or len(user) >= 20):
+        authority = host
+    return f"{scheme}://{authority}{slash}{path.partition('?')[0]}"
+
+
+def git_blob(path: str) -> str:
+    """The id under which git would know the bytes of a file as they are now. Raises OSError."""
+    try:
+        from _sha1 import sha1  # type: ignore[import-not-found]  # typeshed leaves it out
+    except ImportError:
+        from hashlib import sha1
+
+    with open(path, "rb", buffering=0) as file:
+        size = os.fstat(file.fileno()).st_size
+        for _ in range(3):
+            state, read = sha1(b"blob %d\0" % size, usedforsecurity=False), 0
+            while part := file.read(1 << 20):
+                state.update(part)
+                read += len(part)
+            if read == size:
+                return str(state.hexdigest())
+            size = read
+            file.seek(0)
+    raise OSError(f"{path} changes while it is read")
+
+
+def call(arguments: list[str], *, seconds: float) -> bytes:
+    """What a git command prints. Raises GitError."""
+    out, said, code = _spawned(arguments, seconds) if hasattr(os, "posix_spawnp") else _run(arguments, seconds)
+    if code:
+        lines = said.decode("utf-8", "replace").strip().splitlines()
+        raise GitError(lines[-1] if lines else f"git ended with status {code}")
+    return out
+
+
+def environment() -> dict[str, str]:
+    """The variables with which git runs."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("GIT_") or name in _INHERITED}
+    kept.update(_SET)
+    return kept
+
+
+def _spawned(arguments: list[str], seconds: float) -> tuple[bytes, bytes, int]:
+    out, said = os.pipe(), os.pipe()
+    try:
+        actions = [(os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0)]
+        actions += [(os.POSIX_SPAWN_DUP2, out[1], 1), (os.POSIX_SPAWN_DUP2, said[1], 2)]  # type: ignore[list-item]
+        try:
+            # Python ignores SIGPIPE (13), and what is ignored is inherited.
+            pid = os.posix_spawnp(arguments[0], arguments, environment(), file_actions=actions, setsigdef=(13,))
+        except OSError as error:
+            raise GitError(f"git does not start: {error.strerror}") from error
+        finally:
+            os.close(out[1])
+            os.close(said[1])
+        texts, in_time = _drained((out[0], said[0]), time.monotonic() + seconds)
+        if not in_time:
+            os.kill(pid, 9)
+        try:
+            code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+        except ChildProcessError:
+            code = 0  # somebody else here waits for every child
+        if not in_time:
+            raise GitError(f"git took longer than {seconds:g} s")
+        return texts[0], texts[1], code
+    finally:
+        os.close(out[0])
+        os.close(said[0])
+
+
+def _drained(fds: tuple[int, int], deadline: float) -> tuple[list[bytes], bool]:
+    """Everything that comes out of two pipes, and whether both ended before the deadline."""
+    parts: dict[int, list[bytes]] = {fd: [] for fd in fds}
+    poll = select.poll()
+    for fd in fds:
+        poll.register(fd, select.POLLIN | select.POLLHUP)
+    left = set(fds)
+    while left and (rest := deadline - time.monotonic()) > 0:
+        for fd, _ in poll.poll(rest * 1000):
+            part = os.read(fd, 1 << 16)
+            if part:
+                parts[fd].append(part)
+            else:
+                poll.unregister(fd)
+                left.discard(fd)
+    return [b"".join(parts[fd]) for fd in fds], not left
+
+
+def _run(arguments: list[str], seconds: float) -> tuple[bytes, bytes, int]:
+    """Where a process cannot be spawned more cheaply."""
+    import subprocess
+
+    try:
+        done = subprocess.run(
+            arguments, stdin=subprocess.DEVNULL, capture_output=True, env=environment(), timeout=seconds, check=False
+        )
+    except OSError as error:
+        raise GitError(f"git does not start: {error.strerror}") from error
+    except subprocess.TimeoutExpired as error:
+        raise GitError(f"git took longer than {seconds:g} s") from error
+    return done.stdout, done.stderr, done.returncode
+
+
+def _settings(settings: list[str]) -> list[str]:
+    return [part for setting in settings for part in ("-c", setting)]
+
+
+def _parse(out: bytes) -> Status:
+    found = Status()
+    records = iter(out.split(b"\0"))
+    for record in records:
+        kind = record[:2]
+        if kind == b"? ":
+            found.untracked.append(record[2:])
+        elif kind == b"1 ":
+            _, _, _, in_index, in_tree, _, _, path = record[2:].split(b" ", 7)
+            found.changed.append((path, _mode(in_index, in_tree)))
+        elif kind == b"u ":
+            fields = record[2:].split(b" ", 9)
+            found.changed.append((fields[9], _mode(fields[5], fields[5])))
+        elif kind == b"2 ":  # a rename, for a git that does not know --no-renames
+            _, _, _, in_index, in_tree, _, _, _, path = record[2:].split(b" ", 8)
+            found.changed += [(path, _mode(in_index, in_tree)), (next(records), None)]
+        elif record.startswith(b"# branch.oid "):
+            found.commit = _commit(record[13:].decode("ascii", "replace"))
+        elif record.startswith(b"# branch.head ") and record != b"# branch.head (detached)":
+            found.branch = os.fsdecode(record[14:])
+    return found
+
+
+def _mode(in_index: bytes, in_tree: bytes) -> int | None:
+    """The mode in the work tree; what was taken out of the index is gone, until it is listed as untracked."""
+    return None if in_tree == b"000000" or (in_index == b"000000" and in_tree == b"160000") else int(in_tree, 8)
+
+
+def _commit(text: str) -> str | None:
+    return text if len(text) in {40, 64} and not text.strip("0123456789abcdef") else None

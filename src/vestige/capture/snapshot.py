@@ -1,0 +1,340 @@
+"""The code as it stood: commit, branch, remotes, and a tree that holds every source file exactly.
+
+`take` is on the path of every recording. In a state that was pinned before, it costs one `git status` and a stat of
+each file that differs from the commit. In a new one it stores these files, and builds trees of them and of what the
+commit holds. `complete` then brings over what the commit holds, while the run goes on.
+
+A file's bytes are taken as they lie in the work tree, whatever git would make of them in a commit. The commit's own
+tree (`Code.base`) is kept in the same form, so that what differs between the two is what was changed.
+"""
+
+from __future__ import annotations
+
+import os
+
+from vestige.capture import git, remembered, sources
+from vestige.capture.worktree import Looking, Part, digest, signature, state
+from vestige.errors import VestigeError
+from vestige.model.code import Code, Repository
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+    from typing import Protocol
+
+    from vestige.capture.pinning import Database
+
+    class Store(Protocol):
+        """Where trees are kept: `store.code.CodeStore`."""
+
+        path: str
+
+        def init(self) -> None: ...
+        def kept(self, *trees: str) -> bool: ...
+        def keep(self, trees: Iterable[str]) -> None: ...
+        def database(self, borrowed: Iterable[str] = ()) -> Database: ...
+        def absorb(
+            self, trees: Iterable[str], git_dir: str | None, objects: Iterable[str], known: Iterable[str] = ()
+        ) -> None: ...
+
+
+_LISTED = 20  # files named one by one in problems
+
+
+class Source:
+    """A repository from which a tree has to be brought over, and one much like it that was brought before."""
+
+    __slots__ = ("known", "repository", "tree")
+
+    def __init__(self, repository: git.Repository, tree: str, known: str = "") -> None:
+        self.repository = repository
+        self.tree = tree
+        self.known = known
+
+
+class Taken:
+    """What was taken. `state` names it: equal states are equal code. `left_out`: paths and sizes of files beyond the limits.
+
+    `memory`, `sources` and `database` are what `Snapshots` needs for its next steps.
+    """
+
+    __slots__ = ("code", "database", "left_out", "memory", "problems", "sources", "state")
+
+    def __init__(self, code: Code, problems: tuple[str, ...] = (), left_out: tuple[tuple[str, int], ...] = ()) -> None:
+        self.code = code
+        self.state = code.snapshot or ""
+        self.problems = problems
+        self.left_out = left_out
+        self.memory: remembered.Memory | None = None
+        self.sources: list[Source] = []
+        self.database: Database | None = None
+
+
+class Snapshots:
+    """Takes snapshots of the project at `root` into a store of code.
+
+    `outputs` answers which of some paths (relative to the root, with `/`) are files that a run *made*: they are no
+    source. It should leave out what a run merely changed, as a formatter does. `is_secret` judges a path,
+    `redact_url` takes the credentials out of a remote. `observed_only`: the root is no project (a home folder), so
+    only what `add` is given belongs to a snapshot. `seconds`: how long git may take.
+    """
+
+    def __init__(
+        self,
+        root: str,
+        store: Store,
+        cache_dir: str,
+        outputs: Callable[[list[str]], set[str]] | None = None,
+        *,
+        is_secret: Callable[[str], bool] | None = None,
+        redact_url: Callable[[str], str] | None = None,
+        observed_only: bool = False,
+        program: str = "git",
+        seconds: float = 30.0,
+    ) -> None:
+        self._root = os.path.realpath(root)
+        self._store = store
+        self._cache = os.path.join(cache_dir, "code-" + digest([os.fsencode(self._root)])[:16].decode("ascii"))
+        self._outputs = outputs or (lambda _: set())
+        self._is_secret = (lambda path: is_secret(os.fsdecode(path))) if is_secret else sources.is_secret
+        self._redact = redact_url or git.without_credentials
+        self._observed_only = observed_only
+        self._program = program
+        self._seconds = seconds
+
+    def take(self) -> Taken:
+        """Pin the code as it stands. Never raises for what it finds: what could not be done is in `problems`."""
+        if self._observed_only:
+            return Taken(Code())
+        memory = remembered.load(self._cache, self._root)
+        looking = self._look(memory)
+        if memory.state and memory.state == state(looking.parts) and self._store.kept(*_both(memory)):
+            return self._taken(looking, memory)
+        try:
+            return self._pin(looking, memory)
+        except (OSError, KeyError, ValueError, VestigeError) as error:
+            looking.problems.append(f"the code could not be kept: {_said(error)}")
+            return self._taken(looking, remembered.Memory())
+
+    def complete(self, taken: Taken) -> Taken:
+        """Bring into the store what the snapshot shares with the user's repositories, so that it needs them no longer.
+
+        Returns what was taken, with what went wrong in its problems; its code has no base where that could not be had.
+        """
+        trees = [tree for tree in (taken.code.snapshot, taken.code.base) if tree]
+        if not trees or self._store.kept(*trees):
+            return taken
+        problems = []
+        try:
+            if taken.database is not None:
+                taken.database.flush()
+            for source in taken.sources:
+                if not source.tree or not self._store.kept(source.tree):
+                    problems += self._absorb(source)
+            if not problems:
+                whole = not all(source.tree for source in taken.sources)
+                self._keep(taken, trees, whole=whole)
+                return taken
+            self._keep(taken, trees[:1], whole=True)
+        except (OSError, VestigeError) as error:
+            return _with(taken, [*problems, f"the code was not kept completely: {_said(error)}"])
+        return _with(taken, problems, base=None)
+
+    def resume(self, code: Code) -> Taken:
+        """What another process took and may not have completed, as far as it can be told from the record."""
+        taken = Taken(code)
+        found = [git.find(self._root)]
+        found += [git.at(os.path.join(self._root, one.path)) for one in code.repositories]
+        taken.sources = [Source(repository, "") for repository in found if repository is not None]
+        return taken
+
+    def changed(self, taken: Taken, ignoring: set[str]) -> bool:
+        """Whether source has changed since, apart from the files (or what lies in the folders) in `ignoring`."""
+        return bool(self.changes(taken, ignoring))
+
+    def changes(self, taken: Taken, ignoring: set[str]) -> tuple[str, ...]:
+        """The paths of source files that have changed since, sorted. None where that cannot be told."""
+        memory = taken.memory
+        if memory is None or not memory.tree:
+            return ()
+        looking = self._look(memory)
+        if memory.state == state(looking.parts) or (looking.problems and not taken.problems):
+            return ()
+        from vestige.capture import pinning
+
+        try:
+            paths = pinning.compare(looking, memory, self._open(looking), self._outputs, self._tracked)
+        except (OSError, KeyError, ValueError, VestigeError):
+            return ()
+        return tuple(path for path in sorted(map(os.fsdecode, paths)) if not _lies_in(path, ignoring))
+
+    def add(self, taken: Taken, files: Mapping[str, str | bytes]) -> Taken:
+        """The snapshot with files added: path in it (relative, with `/`), and where the file lies, or its bytes.
+
+        For code that was used although it is no source: ignored by git, or outside the project. Returns the same
+        `taken` where nothing is new; call `complete` on what is returned.
+        """
+        from dataclasses import replace
+
+        from vestige.capture import pinning
+
+        if not files or (taken.code.snapshot is None and not self._observed_only):
+            return taken
+        try:
+            self._store.init()
+            database = self._store.database([source.repository.objects for source in taken.sources])
+            added = pinning.add(taken.state.removeprefix("git:"), files, database, self._is_secret)
+        except (OSError, KeyError, ValueError, VestigeError) as error:
+            return _with(taken, [f"code that was used could not be kept: {_said(error)}"])
+        withheld = tuple(sorted({*taken.code.withheld, *added.withheld}))
+        code = replace(taken.code, snapshot=f"git:{added.tree}" if added.tree else None, withheld=withheld)
+        large = [(path, size) for path, size in added.large if (path, size) not in taken.left_out]
+        more = Taken(code, (*taken.problems, *added.problems, *_lines(large, [])), (*taken.left_out, *large))
+        more.memory, more.sources, more.database = taken.memory, taken.sources, database
+        return taken if code == taken.code and more.problems == taken.problems else more
+
+    def _look(self, memory: remembered.Memory, *, whole: bool = False) -> Looking:
+        looking = Looking(
+            self._root,
+            self._store.path,
+            memory.studies,
+            program=self._program,
+            seconds=self._seconds,
+            is_secret=self._is_secret,
+            prepare=self._store.init,
+            whole=whole,
+        )
+        for part in looking.parts:
+            folder = os.fsencode(part.folder) + b"/"
+            part.signatures = {path: signature(folder + path) for path in part.wanted}
+        return looking
+
+    def _open(self, looking: Looking) -> Database:
+        return self._store.database([part.repository.objects for part in looking.parts if part.repository is not None])
+
+    def _pin(self, looking: Looking, memory: remembered.Memory) -> Taken:
+        from vestige.capture import pinning
+
+        self._store.init()
+        database = self._open(looking)
+        try:
+            found = pinning.pin(looking, memory, database, self._outputs, self._tracked)
+        except (KeyError, VestigeError) as error:
+            problems = [*looking.problems, f"the commit could not be read, so that every file was: {_said(error)}"]
+            looking = self._look(memory, whole=True)
+            looking.problems[:] = problems
+            found = pinning.pin(looking, memory, database, self._outputs, self._tracked)
+        try:
+            remembered.save(self._cache, self._root, found)
+        except OSError:
+            pass  # the next snapshot takes longer
+        taken = self._taken(looking, found)
+        taken.database = database
+        return taken
+
+    def _tracked(self, part: Part) -> list[tuple[bytes, int]]:
+        from vestige.capture import index
+
+        return index.sizes(part, program=self._program, seconds=self._seconds)
+
+    def _taken(self, looking: Looking, memory: remembered.Memory) -> Taken:
+        main, *others = looking.parts
+        repositories = [
+            Repository(
+                path=os.fsdecode(part.at[:-1]),
+                commit=part.commit,
+                branch=part.branch,
+                remotes=self._remotes(part),
+                dirty=bool(memory.dirty.get(part.at)),
+            )
+            for part in others
+        ]
+        repositories += [
+            Repository(path=os.fsdecode(part.at + path), commit=commit)
+            for part in looking.parts
+            for path, commit in part.submodules
+        ]
+        code = Code(
+            commit=main.commit,
+            branch=main.branch,
+            remotes=self._remotes(main),
+            dirty=memory.dirty[b""] if memory.dirty else _presumably_dirty(main),
+            snapshot=f"git:{memory.tree}" if memory.tree else None,
+            base=f"git:{memory.base}" if memory.base else None,
+            withheld=tuple(sorted({os.fsdecode(part.at + path) for part in looking.parts for path in part.withheld})),
+            repositories=tuple(sorted(repositories, key=lambda one: one.path)),
+        )
+        large = [(os.fsdecode(path), size) for path, size in memory.large]
+        lines = _lines(large, [os.fsdecode(path) for path in memory.unreadable])
+        taken = Taken(code, (*looking.problems, *lines), tuple(large))
+        taken.memory = memory
+        taken.sources = [
+            Source(part.repository, memory.bases[part.at], memory.previous.get(part.at, ""))
+            for part in looking.parts
+            if part.repository is not None and part.at in memory.bases
+        ]
+        return taken
+
+    def _remotes(self, part: Part) -> dict[str, str]:
+        return {name: self._redact(url) for name, url in part.remotes.items()}
+
+    def _absorb(self, source: Source) -> list[str]:
+        if not source.tree:
+            return []  # which of its trees are needed is not known; `_keep` looks for every object
+        known = [source.known] if source.known and self._store.kept(source.known) else []
+        try:
+            self._store.absorb([source.tree], source.repository.git_dir, [source.repository.objects], known)
+            self._store.keep([source.tree])
+        except (OSError, VestigeError) as error:
+            return [f"the commit of {source.repository.top} was not kept: {_said(error)}"]
+        return []
+
+    def _keep(self, taken: Taken, trees: list[str], *, whole: bool) -> None:
+        if whole:
+            self._store.absorb(trees, None, [source.repository.objects for source in taken.sources])
+        self._store.keep(trees)
+
+
+def _both(memory: remembered.Memory) -> list[str]:
+    return [tree for tree in (memory.tree, memory.base) if tree]
+
+
+def _with(taken: Taken, problems: list[str], **changes: object) -> Taken:
+    from dataclasses import replace
+
+    code = replace(taken.code, **changes) if changes else taken.code  # type: ignore[arg-type]  # fields of Code
+    more = Taken(code, (*taken.problems, *problems), taken.left_out)
+    more.memory, more.sources, more.database = taken.memory, taken.sources, taken.database
+    return more
+
+
+def _presumably_dirty(part: Part) -> bool | None:
+    """What can be said where no tree could be built."""
+    if part.repository is None:
+        return None
+    return bool(part.touched or part.gone or any(wanted.role in "mu" for wanted in part.wanted.values()))
+
+
+def _lines(large: list[tuple[str, int]], unreadable: list[str]) -> list[str]:
+    """What was left out of the snapshot, one line a file as long as these are few."""
+    limit = f"{sources.LARGEST_FILE >> 20} MiB a file, {sources.LARGEST_SNAPSHOT >> 20} MiB in all"
+    lines = [f"not in the snapshot: {path!r} has {size} bytes (at most {limit})" for path, size in large[:_LISTED]]
+    lines += [f"not in the snapshot: {path!r} cannot be read" for path in unreadable[:_LISTED]]
+    rest = len(large) + len(unreadable) - len(lines)
+    return [*lines, f"not in the snapshot: {rest} more files that are too large or cannot be read"] if rest else lines
+
+
+def _lies_in(path: str, names: set[str]) -> bool:
+    while path:
+        if path in names:
+            return True
+        path = path.rpartition("/")[0]
+    return False
+
+
+def _said(error: Exception) -> str:
+    if isinstance(error, KeyError):
+        return f"object {error.args[0]} is missing"
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.strerror}{f' ({error.filename})' if error.filename else ''}"
+    return str(error)
