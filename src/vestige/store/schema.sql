@@ -23,7 +23,7 @@ CREATE TABLE IF NOT EXISTS place (
   n     INTEGER PRIMARY KEY,
   store TEXT NOT NULL,   -- the folder .vestige
   root  TEXT NOT NULL,   -- of the project
-  id    TEXT,            -- of the project
+  id    TEXT NOT NULL,   -- of the project; empty where it has none
   UNIQUE (store, root, id)
 );
 

@@ -13,7 +13,6 @@ from vestige.model.files import Access, Digest, Role, Use
 from vestige.model.query import RunQuery
 from vestige.model.run import Kind, Run, Status, Summary
 from vestige.store import rows, words
-from vestige.store.project import Place
 
 VERSION = 1
 
@@ -130,15 +129,6 @@ class Tables:
             n, first, last = found
             self.db.execute("DELETE FROM use WHERE n BETWEEN ? AND ? AND run = ?", (first, last, n))
             self.db.execute("DELETE FROM run WHERE n = ?", (n,))
-
-    def place_of(self, run_id: str) -> Place | None:
-        """Where a run was recorded, in a catalogue."""
-        sql = "SELECT root, store, place.id FROM run JOIN place ON place.n = run.place WHERE run.id = ?"
-        found = self.db.execute(sql, (words.storable(run_id),)).fetchone()
-        if found is None:
-            return None
-        root, store, project = found
-        return Place(words.restored(root), words.restored(store), id=project)
 
     def insert(self, taken: Sequence[rows.Row], *, place: int | None = None) -> list[int]:
         """Take in runs, replacing those with the same ids (within one call ids must differ); their numbers."""
