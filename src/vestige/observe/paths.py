@@ -1,0 +1,124 @@
+"""From a path as a program named it to the one canonical name of the file that it leads to."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+
+from vestige.observe.lifecycle import Link, Names
+from vestige.observe.roles import Setting, dropped
+
+#: The name of what is no file of the run.
+NOTHING = ""
+
+
+class Paths:
+    """Canonical names, remembered. Links that the run made are followed as they were then; for others, and for folders,
+    the two callables are asked."""
+
+    def __init__(
+        self, names: Names, setting: Setting, resolve: Callable[[str], str], readlink: Callable[[str], str | None]
+    ) -> None:
+        self.readlink = readlink
+        self.dropped: dict[str, int] = {}
+        self._names = names
+        self._setting = setting
+        self._resolve = resolve
+        self._led: dict[str, str] = {}
+        self._reached: dict[str, str] = {}  # the same, where links were not noted
+        self._named: dict[str, str] = {}
+        self._folders: dict[str, str] = {}
+        self._plain: set[str] = set()  # names that are known to be no links
+
+    def lead(self, path: str, seq: int, process: int, *, noting: bool = True, made: bool = False) -> str:
+        """The name of the file that a path leads to. Links of before the run are noted as used, if `noting`.
+
+        Of a path where the file is only being `made` it is not asked whether it is a link.
+        """
+        led = self._led if noting else self._reached
+        name = led.get(path)
+        if name is not None:
+            return name
+        name = self.name(path)
+        used = []
+        for _ in range(40):
+            if name is NOTHING:
+                break
+            link = self._link(name, ask=not made)
+            if link is None:
+                self._plain.add(name)
+                break
+            used.append(link)
+            name = self.name(os.path.join(name.rpartition("/")[0] or "/", link.text))
+        else:
+            name = NOTHING
+        if noting and name is not NOTHING:
+            for link in used:
+                if not link.born:
+                    link.used = True
+                    link.touch(seq, process)
+        led[path] = name
+        return name
+
+    def name(self, path: str | None) -> str:
+        """The canonical name of a path, whose last part may be a link."""
+        if path is None:
+            return NOTHING
+        name = self._named.get(path)
+        if name is not None:
+            return name
+        folder, _, last = path.rpartition("/")
+        if last in ("", ".", ".."):
+            name = self._folder(path)
+        else:
+            real = self._folders.get(folder)
+            if real is None:
+                real = self._folders[folder] = self._folder(folder)
+            name = f"{real}/{last}" if real != "/" else "/" + last
+        reason = dropped(name, self._setting)
+        if reason is not None:
+            self.dropped[reason] = self.dropped.get(reason, 0) + 1
+            name = NOTHING
+        self._named[path] = name
+        return name
+
+    def is_plain(self, name: str) -> bool:
+        """Whether a name is known to be no link."""
+        return name in self._plain
+
+    def made_link(self, name: str) -> None:
+        """The run makes a link at this name: what has led to it, or through it, must be asked anew."""
+        if name in self._plain or self._names.holds(name):
+            self._plain.discard(name)
+            self.forget()
+
+    def forget(self) -> None:
+        """A folder or a link has changed."""
+        self._led.clear()
+        self._reached.clear()
+        self._named.clear()
+        self._folders.clear()
+
+    def _link(self, name: str, *, ask: bool) -> Link | None:
+        link = self._names.links.get(name)
+        if link is None and ask and name not in self._plain and name not in self._names.at:
+            text = self.readlink(name)
+            if text is not None:
+                link = Link(text, born=False)
+                self._names.add_link(name, link)
+        return link
+
+    def _folder(self, folder: str) -> str:
+        folder = folder or "/"
+        links = self._names.links
+        for _ in range(40):
+            if not links:
+                break
+            at = folder.find("/", 1)
+            while at > 0 and folder[:at] not in links:
+                at = folder.find("/", at + 1)
+            head = folder[:at] if at > 0 else folder
+            if head not in links:
+                break
+            folder = os.path.join(head.rpartition("/")[0] or "/", links[head].text) + folder[len(head) :]
+        return self._resolve(folder + "/." if folder != "/" else folder)

@@ -1,0 +1,71 @@
+"""The processes of a run, in the order in which they were seen first."""
+
+from __future__ import annotations
+
+import os
+
+from vestige.observe.conclusion import Execution, Process
+from vestige.observe.interface import Event
+
+
+class Processes:
+    """Every process so far, and what each executed. A number that is given out again is another process."""
+
+    def __init__(self) -> None:
+        self.all: list[Process] = []
+        self.executions: list[Execution] = []
+        self._current: dict[int, int] = {}
+
+    def position(self, pid: int) -> int:
+        """Where a process stands in the list; -1 for none, which is what a mere comparison of folders knows."""
+        at = self._current.get(pid)
+        if at is None:
+            if not pid:
+                return -1
+            at = self._current[pid] = len(self.all)
+            self.all.append(Process(pid, 0, None, "", (), None, None, 0))
+        return at
+
+    def pids(self, positions: set[int] | None) -> tuple[int, ...]:
+        """The numbers of these processes."""
+        return tuple(sorted({self.all[at].pid for at in positions or () if at >= 0}))
+
+    def seen(self, event: Event) -> None:
+        """A `p`: a process was seen first, or once more after it had executed something."""
+        _, seq, pid, _, _, parent, _, text = event
+        at = self._current.get(pid)
+        if at is not None:
+            known = self.all[at]
+            # The same process once more, or another that was given its number? The kernel names a process after what it
+            # executed (comm, 15 bytes), and one that has not executed anything yet after its parent.
+            name = os.path.basename(known.executable)[:15] if known.executable else known.name
+            if known.parent_pid == parent and text == name:
+                return
+        self._current[pid] = len(self.all)
+        above = self._current.get(parent) if parent else None
+        self.all.append(Process(pid, parent, above, text or "", (), None, None, seq))
+
+    def executed(self, event: Event, path: str) -> Execution:
+        """An `x`: a program was executed; `path` is its canonical name."""
+        _, seq, pid, _, cwd, parent, _, text = event
+        argv = _words(text)
+        if pid:
+            at = self.position(pid)
+            self.all[at] = self.all[at]._replace(argv=argv, executable=path, cwd=cwd)
+        else:  # whoever started it could not tell its number
+            at = len(self.all)
+            self.all.append(Process(0, parent, self._current.get(parent), "", argv, path, cwd, seq))
+        execution = Execution(seq, at, path, argv, cwd)
+        self.executions.append(execution)
+        return execution
+
+
+def _words(text: str | None) -> tuple[str, ...]:
+    """An argument vector from its JSON."""
+    import json
+
+    try:
+        words = json.loads(text or "[]")
+    except (ValueError, RecursionError):
+        return ()
+    return tuple(str(word) for word in words) if isinstance(words, list) else ()
