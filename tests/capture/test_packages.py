@@ -11,7 +11,7 @@ import pytest
 
 from tests.capture.test_distributions import dist
 from tests.capture.test_interpreters import PYTHON, virtual
-from vestige.capture import digest, distributions, packages
+from vestige.capture import digest, packages
 from vestige.model import wire
 from vestige.model.environment import Environment, Interpreter, Package
 
@@ -186,7 +186,3 @@ def test_the_same_environment_has_the_same_bytes() -> None:
     one = Environment(packages=(Package(name="a", version="1"),), system={"b": "2", "a": "1"})
     other = Environment(packages=(Package(name="a", version="1"),), system={"a": "1", "b": "2"})
     assert packages.environment_bytes(one) == packages.environment_bytes(other)
-
-
-def test_reading_packages_loads_nothing_heavy_of_theirs() -> None:
-    assert not hasattr(distributions, "importlib")

@@ -282,7 +282,8 @@ def words(text: str) -> list[str]:
     "name",
     words("""API_KEY apiKey api-key OPENAI_API_KEY GITHUB_TOKEN token DB_PASSWORD PGPASSWORD MYSQL_PWD db_pass client_secret
     AWS_SECRET_ACCESS_KEY SECRET_KEY passphrase AZURE_STORAGE_KEY SIGNING_KEY access_tokens NPM_AUTH --wandb-key
-    credentials SSHPASS VAULT_SECRET HF_TOKEN private_key SOME_ODD_KEY"""),
+    credentials SSHPASS VAULT_SECRET HF_TOKEN private_key SOME_ODD_KEY DBPASSWORD MYAPIKEY
+        ACCESSTOKEN GH_TOKEN_2 TOKEN_PROD"""),
 )
 def test_names_that_betray_a_secret(name: str) -> None:
     assert redaction.secret_name(name)
@@ -292,7 +293,8 @@ def test_names_that_betray_a_secret(name: str) -> None:
     "name",
     words("""PWD OLDPWD PATH HOME TOKENIZERS_PARALLELISM SSH_AUTH_SOCK max_tokens MAX_TOKENS num_tokens pad_token eos_token
     token_type token_ids TOKEN_LIMIT PASSWORD_FILE AWS_ACCESS_KEY_ID KEY key sort_key primary_key PRIMARY_KEY PUBLIC_KEY
-    monkey passes compass bypass author GIT_ASKPASS XAUTHORITY KEYBOARD hockey password_hash special_tokens auth"""),
+    monkey passes compass bypass author GIT_ASKPASS XAUTHORITY KEYBOARD hockey password_hash special_tokens auth
+        token_pooling token-level subtoken tokenpooling_mode"""),
 )
 def test_names_that_betray_none(name: str) -> None:
     assert not redaction.secret_name(name)

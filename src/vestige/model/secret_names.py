@@ -10,9 +10,14 @@ def secret_name(name: str) -> bool:
     words = name_words(name)
     if not words or words[-1] in _HARMLESS_ENDS:
         return False
-    secret = _SECRET_WORDS.intersection(words)
-    if secret:
-        return secret != {"token"} or not _OF_TEXT.intersection(words)
+    if any(word in _SECRET_WORDS or word.endswith(_SECRET_STEMS) for word in words):
+        return True
+    if "token" in words:
+        # `--token-pooling mean` and `pad_token` are about pieces of text.
+        after = words[words.index("token") + 1 :]
+        return not _OF_TEXT.intersection(words) and all(word in _VARIANTS or word.isdigit() for word in after)
+    if name.isupper() and words[-1].endswith(("token", "apikey")):
+        return True
     last, before = words[-1], words[-2] if len(words) > 1 else ""
     if last == "key":
         return before in _SECRET_KEYS or (name.isupper() and before != "" and before not in _HARMLESS_KEYS)
@@ -20,7 +25,7 @@ def secret_name(name: str) -> bool:
         return before in _SECRET_TOKENS
     if last in _SECRET_ENDS:
         return before not in {"", "old"}
-    return last in {"sshpass", "pgpassword"}
+    return last == "sshpass"
 
 
 def is_secret_file(path: str) -> bool:
@@ -42,7 +47,7 @@ def kind_of_name(name: str) -> str:
         if word in _SERVICES:
             return _SERVICES[word]
     for kind, betraying in _KINDS.items():
-        if betraying.intersection(words):
+        if betraying.intersection(words) or any(word.endswith(kind) for word in words):
             return kind
     return "secret"
 
@@ -66,9 +71,11 @@ def _set(words: str) -> frozenset[str]:
 
 
 _SECRET_WORDS = _set(
-    """password passwd passphrase secret secrets token apikey credential credentials
-    privatekey secretkey accesskey authtoken"""
+    """password passwd passphrase secret secrets apikey credential credentials privatekey secretkey accesskey
+    authtoken"""
 )
+_SECRET_STEMS = ("password", "passwd", "passphrase")
+_VARIANTS = _set("prod production dev development staging test ci read write ro rw value b64 base64")
 _SECRET_ENDS = _set("pass auth pwd")
 _SECRET_TOKENS = _set("access api auth bearer refresh")
 _SECRET_KEYS = _set(
@@ -90,7 +97,7 @@ _OF_TEXT = _set(
     text word new per prompt input output audio video class position current previous public"""
 )
 _KINDS = {
-    "password": _set("password passwd passphrase pass pwd pgpassword sshpass"),
+    "password": _set("password passwd passphrase pass pwd sshpass"),
     "token": _set("token tokens authtoken"),
     "key": _set("key apikey privatekey secretkey accesskey"),
 }
