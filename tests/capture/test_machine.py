@@ -43,11 +43,16 @@ def test_it_is_looked_at_once_a_boot(tmp_path: Path, monkeypatch: pytest.MonkeyP
         began = time.process_time()
         machine.machine(str(tmp_path))
         assert time.process_time() - began < 0.01
-    looked: list[int] = []
+    looked: list[Machine] = []
+
+    def look() -> Machine:
+        looked.append(first)
+        return first
+
     monkeypatch.setattr(machine, "boot", lambda: "another")
-    monkeypatch.setattr(machine, "_look", lambda: (looked.append(1), first)[1])
+    monkeypatch.setattr(machine, "_look", look)
     machine.machine(str(tmp_path))
-    assert looked == [1]
+    assert looked == [first]
 
 
 def test_a_damaged_or_unwritable_cache_is_no_harm(tmp_path: Path) -> None:

@@ -104,7 +104,7 @@ def sessions(program: str) -> list[object]:
     done = subprocess.run(
         ["/bin/sh", "-c", shell], env=environ, start_new_session=True, capture_output=True, text=True, check=True
     )
-    found: dict[str, object] = json.loads(done.stdout.splitlines()[-1])
+    found: list[object] = json.loads(done.stdout.splitlines()[-1])
     return found
 
 
