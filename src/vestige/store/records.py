@@ -32,7 +32,8 @@ _LISTS = ("inputs", "outputs", "processes")
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Note:
     """Something said of a run after it was recorded. `tags` are added, `untags` taken away; `note` stands in place of
-    the run's. `forgotten`: the record was removed on purpose, and stays away even where a merge brings it back."""
+    the run's. `forgotten`: the record was removed on purpose, and stays away even where a merge brings it back. `removed`
+    are outputs of the run that need not be there any more."""
 
     run: str
     vestige: int = FORMAT
@@ -42,6 +43,7 @@ class Note:
     untags: tuple[str, ...] = ()
     note: str | None = None
     forgotten: bool = False
+    removed: tuple[str, ...] = ()
     extra: Mapping[str, object] = field(default_factory=nothing)
 
 
@@ -167,6 +169,17 @@ class Records:
                     found.append(note)
         return sorted(found, key=lambda note: note.time)
 
+    def removed(self) -> set[tuple[str, str]]:
+        """The outputs that were removed on purpose: run and path. A damaged note is passed over."""
+        found: set[tuple[str, str]] = set()
+        for path in _files(self.notes):
+            try:
+                note = self.load_note(path)
+            except VestigeError:
+                continue
+            found.update((note.run, one) for one in note.removed)
+        return found
+
     def load_note(self, path: str) -> Note:
         """One note. Raises NotFoundError, DamagedError, NewerFormatError."""
         return parse_note(_read(path), path)
@@ -227,8 +240,16 @@ def parse_note(data: bytes, where: str) -> Note:
 
 def _read(path: str) -> bytes:
     try:
-        with open(path, "rb") as file:
-            return file.read()
+        fd = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0))
+        try:
+            size = os.fstat(fd).st_size + 1
+            data = os.read(fd, size)
+            while len(data) >= size and (more := os.read(fd, 1 << 20)):
+                data += more
+                size = 0
+            return data
+        finally:
+            os.close(fd)
     except FileNotFoundError as error:
         raise NotFoundError(f"{path} is gone") from error
     except OSError as error:
