@@ -244,6 +244,18 @@ def pad(text: str, width: int) -> str:
     return text + " " * (width - cells(text))
 
 
+def wrap(text: str, width: int) -> Iterator[str]:
+    """The text in lines of at most `width` columns, broken at spaces; a word that is longer is left whole. 0: one line."""
+    line = ""
+    for word in text.split(" "):
+        if width > 0 and line and cells(line) + 1 + cells(word) > width:
+            yield line
+            line = word
+        else:
+            line = f"{line} {word}" if line else word
+    yield line
+
+
 def _until(text: str, width: int) -> str:
     if text.isascii():
         return text[:width]
