@@ -1,0 +1,94 @@
+"""One run, and everything about it that the store holds."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import TypeVar
+
+from vestige.errors import DamagedError, VestigeError
+from vestige.model import wire
+from vestige.model.environment import Environment
+from vestige.model.files import Digest
+from vestige.model.machine import Machine
+from vestige.model.run import Run, Summary, summarise
+from vestige.ops import find
+from vestige.ops.project import Project
+from vestige.store.records import Note
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shown:
+    """A run with what it refers to. `summary` has the tags and the note of today; `problems` says what could not be read,
+    or is there in part only."""
+
+    run: Run
+    summary: Summary
+    environment: Environment | None = None
+    machine: Machine | None = None
+    parent: Summary | None = None
+    children: tuple[Summary, ...] = ()
+    notes: tuple[Note, ...] = ()
+    problems: tuple[str, ...] = ()
+
+
+def show(project: Project, word: str) -> Shown:
+    """The run that RUN or FILE means. Raises NotFoundError, AmbiguousError, DamagedError."""
+    return everything(project, find.run(project, word))
+
+
+def everything(project: Project, run: Run) -> Shown:
+    """A run with what it refers to."""
+    problems: list[str] = []
+    partly = project.records.missing(run)
+    if partly:
+        problems.append(f"only the first {' and '.join(partly)} are known: the rest is not in the store")
+    index = project.index
+    return Shown(
+        run=run,
+        summary=index.summary(run.id) or summarise(run),
+        environment=_read(problems, lambda: environment(project, run.environment)),
+        machine=_read(problems, lambda: machine(project, run.machine)),
+        parent=index.summary(run.parent) if run.parent else None,
+        children=tuple(index.children(run.id)),
+        notes=tuple(project.records.notes_of(run.id)),
+        problems=tuple(problems),
+    )
+
+
+def environment(project: Project, digest: Digest | None) -> Environment | None:
+    """An environment from the store. Raises NotKeptError, DamagedError."""
+    return None if digest is None else wire.decode(Environment, _document(project, digest))
+
+
+def machine(project: Project, digest: Digest | None) -> Machine | None:
+    """A machine from the store. Raises NotKeptError, DamagedError."""
+    return None if digest is None else wire.decode(Machine, _document(project, digest))
+
+
+def streams(project: Project, run: Run) -> Iterator[tuple[str, bytes]]:
+    """What a run wrote to its standard streams, as far as it was kept. Raises NotKeptError, DamagedError."""
+    for name, stream in run.streams.items():
+        if stream.digest is not None:
+            yield name, project.objects.read(stream.digest)
+
+
+def _read(problems: list[str], read: Callable[[], T]) -> T | None:
+    try:
+        return read()
+    except VestigeError as error:
+        problems.append(str(error))
+        return None
+
+
+def _document(project: Project, digest: Digest) -> wire.Document:
+    try:
+        document = json.loads(project.objects.read(digest))
+    except ValueError as error:
+        raise DamagedError(f"{digest} is not JSON: {error}") from error
+    if not isinstance(document, dict):
+        raise DamagedError(f"{digest} is not a document")
+    return document

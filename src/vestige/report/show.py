@@ -1,0 +1,255 @@
+"""One run on a page."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from shlex import join, quote
+
+from vestige.model.environment import Environment
+from vestige.model.files import LINKED_ROLES, FileUse
+from vestige.model.machine import Machine
+from vestige.model.run import Run, short
+from vestige.ops.show import Shown
+from vestige.report import style as styles
+from vestige.report.style import Cell, Style, printable
+
+_INDENT = 14
+_MANY = 40  # files of one list that are shown without --all
+_HIDDEN = {
+    "cache": "what programs keep to be faster: bytecode, fonts, compiled kernels",
+    "temporary": "in a temporary folder outside the project",
+    "library": "belongs to an installed package",
+    "system": "belongs to the system",
+}
+
+
+def page(shown: Shown, style: Style, now: float, *, everything: bool = False) -> Iterator[str]:
+    """For people. `everything`: what is hidden otherwise, too, with the reason."""
+    yield from _head(shown, style)
+    yield ""
+    for name, text in _facts(shown, now, everything=everything):
+        yield from _fact(name, text, style)
+    run = shown.run
+    yield from _files("inputs", run.inputs, style, everything=everything)
+    yield from _files("outputs", run.outputs, style, everything=everything)
+    if everything and run.processes:
+        yield ""
+        yield style.paint(f"processes ({len(run.processes)})", "strong")
+        for process in run.processes:
+            yield f"  {process.pid:>7}  {printable(join(process.argv))}"
+    gaps = run.observation.gaps if run.observation else ()
+    yield from _warnings("may have escaped", gaps, style)
+    yield from _warnings("problems", (*run.problems, *shown.problems), style)
+
+
+def lines(shown: Shown) -> Iterator[str]:
+    """For programs: a name, a tab, what it is. Files have path, digest, size, role, access, all of them."""
+    run = shown.run
+    facts = {
+        "id": run.id,
+        "name": run.name,
+        "kind": run.kind,
+        "status": shown.summary.status,
+        "exit_code": run.exit_code,
+        "signal": run.signal,
+        "command": join(run.command) if run.command else None,
+        "cwd": run.cwd,
+        "started": run.started,
+        "ended": run.ended,
+        "duration": run.duration,
+        "user": run.user,
+        "host": run.host,
+        "commit": run.code.commit if run.code else None,
+        "dirty": str(run.code.dirty).lower() if run.code and run.code.dirty is not None else None,
+        "snapshot": run.code.snapshot if run.code else None,
+        "environment": run.environment,
+        "machine": run.machine,
+        "parent": run.parent,
+        "tags": ",".join(shown.summary.tags) or None,
+        "note": shown.summary.note,
+        "observed_by": run.observation.method if run.observation else None,
+    }
+    for name, value in facts.items():
+        if value is not None:
+            yield f"{name}\t{printable(str(value))}"
+    for name, uses in (("input", run.inputs), ("output", run.outputs)):
+        for use in uses:
+            size = "-" if use.size is None else str(use.size)
+            yield f"{name}\t{printable(use.path)}\t{use.digest or '-'}\t{size}\t{use.role}\t{use.access}"
+    for gap in run.observation.gaps if run.observation else ():
+        yield f"gap\t{printable(gap)}"
+    for problem in (*run.problems, *shown.problems):
+        yield f"problem\t{printable(problem)}"
+
+
+def _head(shown: Shown, style: Style) -> Iterator[str]:
+    run, status = shown.run, shown.summary.status
+    ending = f"signal {run.signal}" if run.signal is not None else f"exit {run.exit_code}" if run.exit_code else ""
+    state = style.word(status) + (f" ({ending})" if ending else "")
+    name = f"  {style.paint(printable(run.name), 'strong')}" if run.name else ""
+    yield f"{style.paint(short(run.id), 'id')}{name}  {state}"
+    if run.command:
+        yield f"  {style.paint('$', 'faint')} {printable(join(run.command))}"
+
+
+def _facts(shown: Shown, now: float, *, everything: bool) -> Iterator[tuple[str, str]]:
+    run = shown.run
+    if run.kind != "command":
+        yield "kind", run.kind
+    took = f", took {styles.duration(run.duration)}" if run.duration is not None else ""
+    yield "started", f"{run.started[:19].replace('T', ' ')} UTC, {styles.ago(run.started, now)}{took}"
+    who = " on ".join(word for word in (run.user, run.host) if word)
+    yield "by", f"{who}, in {printable(run.cwd)}" if run.cwd != "." else who
+    if run.function:
+        yield "function", printable(f"{run.function.get('module')}.{run.function.get('name')}")
+    if run.code is not None:
+        yield "code", _code(run)
+    if run.script is not None:
+        yield "script", printable(run.script.path)
+    if shown.environment is not None:
+        yield "environment", _environment(shown.environment)
+    if shown.machine is not None:
+        yield "machine", _machine(shown.machine)
+    yield from _context(shown, everything=everything)
+
+
+def _context(shown: Shown, *, everything: bool) -> Iterator[tuple[str, str]]:
+    run, summary = shown.run, shown.summary
+    if run.job:
+        yield "job", " ".join(str(value) for value in run.job.values() if value is not None)
+    if run.variables:
+        named = [f"{name}={quote(printable(value))}" for name, value in sorted(run.variables.items())]
+        shown_few = named if everything or len(named) <= 6 else [*named[:6], f"and {len(named) - 6} more"]
+        yield "variables", ", ".join(shown_few)
+    if run.redactions:
+        yield "redacted", ", ".join(f"{one.at} ({one.kind})" for one in run.redactions)
+    if run.stdin is not None and run.stdin.path:
+        yield "stdin", printable(run.stdin.path)
+    if run.streams:
+        sizes = ", ".join(f"{name} {styles.size(one.size)}" for name, one in run.streams.items())
+        yield "streams", f"{sizes} (vestige show {short(run.id)} --log)"
+    for name, series in run.values.items():
+        last = series[-1] if isinstance(series, list | tuple) and series else series
+        yield name, str(last["value"] if isinstance(last, dict) and "value" in last else last)
+    if shown.parent is not None:
+        yield "inside", f"{short(shown.parent.id)} {printable(shown.parent.label)}"
+    if shown.children:
+        yield (
+            "ran",
+            ", ".join(f"{short(one.id)} {printable(one.label)}" for one in shown.children[:5])
+            + (f" and {len(shown.children) - 5} more" if len(shown.children) > 5 else ""),
+        )
+    if run.reproduction is not None:
+        verdicts = ", ".join(f"{one.verdict} {printable(one.path)}" for one in run.reproduction.verdicts)
+        yield "reproduces", short(run.reproduction.of) + (f": {verdicts}" if verdicts else "")
+    if summary.tags:
+        yield "tags", ", ".join(printable(tag) for tag in summary.tags)
+    if summary.note:
+        yield "note", printable(summary.note)
+    if run.observation is not None:
+        seen = f", {styles.count(run.observation.events, 'event')}" if run.observation.events else ""
+        yield "observed by", f"{run.observation.method}{seen}"
+
+
+def _code(run: Run) -> str:
+    code = run.code
+    assert code is not None
+    words = [f"{code.commit[:7]}{'+' if code.dirty else ''}" if code.commit else "no commit"]
+    if code.branch:
+        words.append(f"on {printable(code.branch)}")
+    words.append("every source file kept" if code.snapshot else "no snapshot")
+    if code.changed_during_run:
+        words.append("changed during the run")
+    if code.withheld:
+        words.append(f"withheld: {', '.join(map(printable, code.withheld))}")
+    return ", ".join([" ".join(words[:2]) if code.branch else words[0], *words[2 if code.branch else 1 :]])
+
+
+def _environment(environment: Environment) -> str:
+    parts = [
+        f"{one.language} {one.version or ''}".strip() + (f" ({one.kind})" if one.kind else "") for one in environment.interpreters
+    ]
+    if environment.packages:
+        parts.append(styles.count(len(environment.packages), "package"))
+    if environment.conda:
+        parts.append(styles.count(len(environment.conda), "conda package"))
+    if environment.system:
+        parts.append(styles.count(len(environment.system), "system package"))
+    return ", ".join(parts) or "nothing known"
+
+
+def _machine(machine: Machine) -> str:
+    parts = [machine.distribution or machine.system, f"kernel {machine.kernel}"]
+    if machine.cpu:
+        parts.append(f"{machine.cpus} × {machine.cpu}" if machine.cpus else machine.cpu)
+    if machine.memory:
+        parts.append(styles.size(machine.memory))
+    parts += machine.gpus
+    if machine.container:
+        parts.append(f"in {machine.container}")
+    return ", ".join(printable(part) for part in parts)
+
+
+def _fact(name: str, text: str, style: Style) -> Iterator[str]:
+    """A name and its text, wrapped so that the name stands alone."""
+    lead = f"  {style.paint(styles.pad(name, _INDENT - 2), 'faint')}"
+    width = max(style.width - _INDENT, 30) if style.width else 0
+    for position, part in enumerate(styles.wrap(text, width)):
+        yield (lead if position == 0 else " " * _INDENT) + part
+
+
+def _files(title: str, uses: Sequence[FileUse], style: Style, *, everything: bool) -> Iterator[str]:
+    seen = uses if everything else [use for use in uses if use.role in LINKED_ROLES]
+    hidden = len(uses) - len(seen)
+    if not uses:
+        return
+    yield ""
+    yield style.paint(f"{title} ({len(seen)})", "strong")
+    shown = list(seen) if everything else _first(seen)
+    yield from (
+        f"  {line}"
+        for line in styles.table(_narrower(style), (), [_row(use, style, everything=everything) for use in shown], elastic=0)
+    )
+    rest = []
+    if len(shown) < len(seen):
+        rest.append(f"{len(seen) - len(shown):,} more")
+    if hidden:
+        roles = " and ".join(sorted({use.role for use in uses if use.role not in LINKED_ROLES}))
+        rest.append(f"{hidden:,} hidden ({roles})")
+    if rest:
+        yield "  " + style.paint(f"{style.more} {', '.join(rest)}: --all shows them", "faint")
+
+
+def _first(uses: Sequence[FileUse]) -> list[FileUse]:
+    """Data before configuration before code, and not too many."""
+    order = {"data": 0, "config": 1, "code": 2}
+    return sorted(uses, key=lambda use: order.get(use.role, 3))[:_MANY]
+
+
+def _row(use: FileUse, style: Style, *, everything: bool) -> list[Cell]:
+    marks = []
+    if use.role != "data":
+        marks.append(f"{use.role}: {_HIDDEN[use.role]}" if everything and use.role in _HIDDEN else use.role)
+    if use.access not in ("read", "write"):
+        marks.append(use.access)
+    if use.evidence == ("declared",):
+        marks.append("declared")
+    marks += [word for word, said in (("kept", use.kept), ("deleted", use.deleted), ("recovered", use.recovered)) if said]
+    if use.kind:
+        marks.append(use.kind)
+    path = printable(use.path) + (f" {style.arrow} {printable(use.link)}" if use.link else "")
+    digest = Cell("link", "faint") if use.link else Cell(styles.digest(use.digest), "faint")
+    return [Cell(path), Cell(styles.size(use.size), right=True), digest, Cell(", ".join(marks), "faint")]
+
+
+def _narrower(style: Style) -> Style:
+    return Style(colour=style.colour, width=max(style.width - 2, 38) if style.width else 0, unicode=style.unicode)
+
+
+def _warnings(title: str, texts: Iterable[str], style: Style) -> Iterator[str]:
+    found = list(texts)
+    if found:
+        yield ""
+        yield style.paint(title, "warning")
+        for text in found:
+            yield from (f"  {part}" for part in styles.wrap(printable(text), style.width and style.width - 2))
