@@ -18,7 +18,7 @@ from vestige.observe.judge import Judge
 from vestige.observe.lifecycle import File, Folder, Link, Names
 from vestige.observe.paths import NOTHING, Paths
 from vestige.observe.processes import Processes
-from vestige.observe.roles import Placed, Setting, role
+from vestige.observe.roles import Placed, Rules, Setting
 
 _O_CREAT, _O_EXCL, _O_TRUNC, _O_APPEND = os.O_CREAT, os.O_EXCL, os.O_TRUNC, os.O_APPEND
 _O_ACCMODE = os.O_RDONLY | os.O_WRONLY | os.O_RDWR
@@ -56,8 +56,9 @@ class Follower:
         after the run has changed folders or links, so it need remember nothing. `readlink`: the text of a symbolic link, None
         for anything else; asked once a path."""
         self._setting = setting
+        self._rules = Rules(setting)
         self._names = Names()
-        self._paths = Paths(self._names, setting, resolve, readlink)
+        self._paths = Paths(self._names, self._rules, resolve, readlink)
         self._processes = Processes()
         self._roles: dict[str, Placed] = {}
         self._executed: set[str] = set()
@@ -113,7 +114,7 @@ class Follower:
         """
         setting = setting or self._setting
         setting = setting._replace(executed=setting.executed | self._executed)
-        judge = Judge(self._names, setting, self._clock, final, digest, of_directory)
+        judge = Judge(self._names, Rules(setting), self._clock, final, digest, of_directory)
         judge.judge()
         return Conclusion(
             inputs=tuple(judge.inputs),
@@ -155,8 +156,7 @@ class Follower:
             return
         if not file.state & how:
             file.state |= how
-            place = self._role(name)
-            if place not in ("library", "system"):
+            if self._rules.role(name) not in ("library", "system"):
                 if not file.state & lifecycle.WRITING:
                     self._wanted[id(file)] = file
                 if name.endswith(".pyc"):
@@ -415,7 +415,7 @@ class Follower:
     def _role(self, name: str) -> Placed:
         place = self._roles.get(name)
         if place is None:
-            place = self._roles[name] = role(name, self._setting)
+            place = self._roles[name] = self._rules.role(name)
         return place
 
     def _made(self, name: str) -> bool:

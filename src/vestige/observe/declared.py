@@ -206,7 +206,7 @@ class _Interpreter(NamedTuple):
 
     valued: frozenset[str] = frozenset()
     code: str = r"(?!)"
-    module: frozenset[str] = frozenset()
+    module: str = r"(?!)"
     script: frozenset[str] = frozenset()
     only_by_option: bool = False
 
@@ -260,7 +260,7 @@ def _interpreted(words: list[str], interpreter: _Interpreter) -> tuple[str | Non
         if word == "--":
             at += 1
             break
-        if flag in interpreter.module:
+        if re.fullmatch(interpreter.module, flag):
             return None, value or next(iter(words[at + 1 : at + 2]), None), words[at + (1 if equals else 2) :]
         if flag in interpreter.script:
             return value or next(iter(words[at + 1 : at + 2]), None), None, words[at + (1 if equals else 2) :]
@@ -276,7 +276,7 @@ def _interpreted(words: list[str], interpreter: _Interpreter) -> tuple[str | Non
     return words[at], None, words[at + 1 :]
 
 
-_PYTHON = _Interpreter(frozenset({"-W", "-X", "-Q"}), r"-[bBdEiIOPqsSuvx]*c", frozenset({"-m"}))
+_PYTHON = _Interpreter(frozenset({"-W", "-X", "-Q"}), r"-[bBdEiIOPqsSuvx]*c", r"-[bBdEiIOPqsSuvx]*m")
 _SHELL = _Interpreter(frozenset({"-o", "-O", "+o", "+O", "--rcfile", "--init-file"}), r"-[a-zA-Z]*c[a-zA-Z]*")
 _NODE = _Interpreter(frozenset({"-r", "--require", "--import", "-C"}), r"-e|-p|-pe|--eval|--print")
 _PERL = _Interpreter(frozenset({"-I", "-C", "-r"}), r"-[a-zA-Z0-9]*[eE]")

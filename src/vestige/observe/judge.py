@@ -7,7 +7,7 @@ from vestige.observe.conclusion import Access, Clock, Final, Hidden, Known, Obse
 from vestige.observe.directories import directories
 from vestige.observe.interface import Stat
 from vestige.observe.lifecycle import File, Link, Names
-from vestige.observe.roles import Setting, role
+from vestige.observe.roles import Placed, Rules
 
 _TICK = 20_000_000  # nanoseconds within which two writes may leave the same time on a file
 
@@ -16,10 +16,10 @@ class Judge:
     """Turns what is known of names and files into uses, with what a file system and a store of digests say at the end."""
 
     def __init__(
-        self, names: Names, setting: Setting, clock: Clock | None, final: Final, digest: Known, of_directory: OfDirectory | None
+        self, names: Names, rules: Rules, clock: Clock | None, final: Final, digest: Known, of_directory: OfDirectory | None
     ) -> None:
         self._names = names
-        self._setting = setting
+        self._rules = rules
         self._clock = clock
         self._ask = final
         self._digest = digest
@@ -76,7 +76,7 @@ class Judge:
         self.outputs.append(
             ObservedUse(
                 path=name,
-                role=role(name, self._setting, written=True),
+                role=self._role(name, written=True),
                 access=_output_access(file, name, lay),
                 digest=self._digest(name, found),
                 size=found.size,
@@ -146,7 +146,7 @@ class Judge:
             now = self._final(origin)
             if here and now is not None and now[:2] != signature[:2]:
                 self.disturbed.append(origin)
-        place = role(origin, self._setting)
+        place = self._role(origin)
         use = ObservedUse(
             path=origin,
             role=place,
@@ -180,7 +180,7 @@ class Judge:
         found = self._final(name)
         if link.born and found is None:
             return
-        place = role(name, self._setting, written=link.born)
+        place = self._role(name, written=link.born)
         if not link.born and place in ("library", "system"):
             return
         lay = self._names.first.get(name) if link.born else None
@@ -198,6 +198,9 @@ class Judge:
             link=link.text,
         )
         (self.outputs if link.born else self.inputs).append(use)
+
+    def _role(self, name: str, *, written: bool = False) -> Placed:
+        return "drop" if self._rules.dropped(name) else self._rules.role(name, written=written)
 
     # -- the file system at the end ------------------------------------------------------------------------------------
 

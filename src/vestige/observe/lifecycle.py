@@ -27,31 +27,27 @@ WRITING = UPDATED | OVERLAID | APPENDED | TRUNCATED
 class File:
     """One file. `origin` is where it lay when the run began, `before` its signature then; both None if the run made it."""
 
-    __slots__ = (
-        "became", "before", "digest", "displaced", "first_read", "first_write", "gone", "identity", "kept", "last_read",
-        "last_write", "linked", "names", "origin", "readers", "state", "was", "writers",
-    )  # fmt: skip
+    # Most files are only read: what they do not need stays with the class.
+    identity: tuple[int, int] | None = None
+    state = 0
+    digest: str | None = None
+    kept = False
+    first_read = last_read = first_write = last_write = 0
+    readers: set[int] | None = None
+    writers: set[int] | None = None
+    #: names that were given to it by link(2)
+    linked: frozenset[str] = frozenset()
+    #: the names before and after its last rename, and what lay under the new one
+    was: str | None = None
+    became: str | None = None
+    displaced: File | None = None
+    #: the last name that it lost
+    gone: str | None = None
 
     def __init__(self, origin: str | None, before: Stat | None) -> None:
         self.origin = origin
         self.before = before
-        self.identity: tuple[int, int] | None = None
         self.names: list[str] = []
-        self.state = 0
-        self.digest: str | None = None
-        self.kept = False
-        self.first_read = self.last_read = self.first_write = self.last_write = 0
-        self.readers: set[int] | None = None
-        self.writers: set[int] | None = None
-        #: names that were given to it by link(2)
-        self.linked: frozenset[str] = frozenset()
-        #: the names before and after its last rename
-        self.was: str | None = None
-        self.became: str | None = None
-        #: what lay under the new name until then
-        self.displaced: File | None = None
-        #: the last name that it lost
-        self.gone: str | None = None
 
     def read(self, seq: int, process: int) -> None:
         self.first_read = self.first_read or seq

@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable
 
 from vestige.observe.lifecycle import Link, Names
-from vestige.observe.roles import Setting, dropped
+from vestige.observe.roles import Rules
 
 #: The name of what is no file of the run.
 NOTHING = ""
@@ -16,13 +16,11 @@ class Paths:
     """Canonical names, remembered. Links that the run made are followed as they were then; for others, and for folders,
     the two callables are asked."""
 
-    def __init__(
-        self, names: Names, setting: Setting, resolve: Callable[[str], str], readlink: Callable[[str], str | None]
-    ) -> None:
+    def __init__(self, names: Names, rules: Rules, resolve: Callable[[str], str], readlink: Callable[[str], str | None]) -> None:
         self.readlink = readlink
         self.dropped: dict[str, int] = {}
         self._names = names
-        self._setting = setting
+        self._rules = rules
         self._resolve = resolve
         self._led: dict[str, str] = {}
         self._reached: dict[str, str] = {}  # the same, where links were not noted
@@ -39,25 +37,30 @@ class Paths:
         name = led.get(path)
         if name is not None:
             return name
-        name = self.name(path)
-        used = []
-        for _ in range(40):
-            if name is NOTHING:
-                break
-            link = self._link(name, ask=not made)
-            if link is None:
-                self._plain.add(name)
-                break
-            used.append(link)
-            name = self.name(os.path.join(name.rpartition("/")[0] or "/", link.text))
-        else:
-            name = NOTHING
-        if noting and name is not NOTHING:
-            for link in used:
-                if not link.born:
-                    link.used = True
-                    link.touch(seq, process)
+        name = self._canonical(path)
+        if name is not NOTHING and (link := self._link(name, ask=not made)) is not None:
+            name = self._through(name, link, seq, process, noting=noting, made=made)
+        self._plain.add(name)
         led[path] = name
+        return name
+
+    def _through(self, name: str, link: Link, seq: int, process: int, *, noting: bool, made: bool) -> str:
+        """Where a link, or a chain of them, leads."""
+        used = [link]
+        while len(used) <= 40:
+            name = self.name(os.path.join(name.rpartition("/")[0] or "/", used[-1].text))
+            if name is NOTHING:
+                return name
+            following = self._link(name, ask=not made)
+            if following is None:
+                break
+            used.append(following)
+        else:
+            return NOTHING
+        for one in used:
+            if noting and not one.born:
+                one.used = True
+                one.touch(seq, process)
         return name
 
     def name(self, path: str | None) -> str:
@@ -65,8 +68,11 @@ class Paths:
         if path is None:
             return NOTHING
         name = self._named.get(path)
-        if name is not None:
-            return name
+        if name is None:
+            name = self._named[path] = self._canonical(path)
+        return name
+
+    def _canonical(self, path: str) -> str:
         folder, _, last = path.rpartition("/")
         if last in ("", ".", ".."):
             name = self._folder(path)
@@ -75,11 +81,10 @@ class Paths:
             if real is None:
                 real = self._folders[folder] = self._folder(folder)
             name = f"{real}/{last}" if real != "/" else "/" + last
-        reason = dropped(name, self._setting)
+        reason = self._rules.dropped(name)
         if reason is not None:
             self.dropped[reason] = self.dropped.get(reason, 0) + 1
-            name = NOTHING
-        self._named[path] = name
+            return NOTHING
         return name
 
     def is_plain(self, name: str) -> bool:

@@ -31,107 +31,108 @@ class Setting(NamedTuple):
     executed: frozenset[str] = frozenset()
 
 
+class Rules:
+    """A setting, prepared so that most questions are one `startswith`."""
+
+    def __init__(self, setting: Setting) -> None:
+        self.executed = setting.executed
+        self._root = "" if setting.root in ("", "/", setting.home) else setting.root + "/"
+        self._depth = setting.root.count("/") + 1
+        self._store = _below(setting.store)
+        self._own = _below(*setting.own)
+        self._caches = _below(*setting.caches)
+        self._temporary = _below(*setting.temporary)
+        self._prefixes = _below(*(folder for folder in setting.prefixes if folder not in _SYSTEM_PREFIXES))
+        self._prefixes_inside = tuple(folder for folder in self._prefixes if self._root and folder.startswith(self._root))
+        self._home = setting.home + "/" if setting.home else ""
+        self._dotted = self._home + "." if self._home else "\0"
+        self._suspect = (*_DEVICES, *self._store, *self._own)
+
+    def dropped(self, path: str) -> str | None:
+        """Why a file is none of the run's: `device`, `store`, `own` or `versions` (internals of version control)."""
+        if path.startswith(self._suspect):
+            if path.startswith(self._store):
+                return "store"
+            if path.startswith(self._own):
+                return "own"
+            if not path.startswith(_SHARED) and not (self._root and path.startswith(self._root)):
+                return "device"
+        if path[:1] != "/" or path.endswith(" (deleted)"):
+            return "device"
+        if "/." in path:
+            if "/.vestige/" in path:
+                return "store"
+            if any(mark in path for mark in _VERSION_MARKS) and not _VERSIONS.isdisjoint(path.split("/")):
+                return "versions"
+        return None
+
+    def role(self, path: str, *, written: bool = False) -> Placed:
+        """The role of a file that is not dropped."""
+        parts = path.split("/")
+        if self._root and path.startswith(self._root):
+            place = self._inside(path, parts[self._depth :])
+        else:
+            place = self._outside(path, parts, written=written)
+        if place is not None:
+            return place
+        name = parts[-1]
+        suffix = _suffix(name)
+        if path in self.executed or _is_source(name, suffix):
+            return "code"
+        if not written and suffix.lower() in _CONFIG:
+            return "config"
+        return "data"
+
+    def _inside(self, path: str, parts: list[str]) -> Placed | None:
+        if self._prefixes_inside and path.startswith(self._prefixes_inside):
+            return "library"
+        if path.endswith(_CACHE_SUFFIXES) and _LIBRARY_PARTS.isdisjoint(parts):
+            return "cache"
+        if _NOTABLE.isdisjoint(parts):
+            return None
+        if not _LIBRARY_PARTS.isdisjoint(parts) or "/renv/library/" in path or "/packrat/lib" in path:
+            return "library"
+        if _is_data_cache(path, parts):
+            return "data"
+        return None if _CACHE_PARTS.isdisjoint(parts) else "cache"
+
+    def _outside(self, path: str, parts: list[str], *, written: bool) -> Placed | None:
+        if not _NOTABLE.isdisjoint(parts):
+            if _is_data_cache(path, parts):
+                return "data"
+            if not _LIBRARY_PARTS.isdisjoint(parts):
+                return "library"
+            if not _LIBRARY_CLUES.isdisjoint(parts) and any(mark in path for mark in _LIBRARY_MARKS):
+                return "library"
+        if self._prefixes and path.startswith(self._prefixes):
+            return "library"
+        if path.endswith(_CACHE_SUFFIXES) or not _CACHE_PARTS.isdisjoint(parts) or path.startswith(self._caches):
+            return "cache"
+        if path.startswith(self._temporary):
+            return "temporary" if written else None
+        if path.startswith(_SYSTEM) and not path.startswith(_NOT_SYSTEM):
+            return "system"
+        if path.startswith("/opt/") and not _INSTALLED.isdisjoint(parts[3:4]):
+            return "system"
+        if path.startswith(self._dotted):
+            return _place_in_dotfolder(path[len(self._home) :], written=written)
+        return None
+
+
 def role(path: str, setting: Setting, *, written: bool = False) -> Placed:
     """The role of a file that was read, or `written`, at a canonical absolute path."""
     rules = _rules(setting)
-    if _dropped(path, rules) is not None:
-        return "drop"
-    parts = path.split("/")
-    if rules.root and path.startswith(rules.root):
-        place = _place_inside(path, parts[rules.depth :], rules)
-    else:
-        place = _place_outside(path, parts, rules, written=written)
-    if place is not None:
-        return place
-    if path in setting.executed or is_source(parts[-1]):
-        return "code"
-    if not written and _suffix(parts[-1]).lower() in _CONFIG:
-        return "config"
-    return "data"
-
-
-def dropped(path: str, setting: Setting) -> str | None:
-    """Why a file is none of the run's: `device`, `store`, `own` or `versions` (internals of version control)."""
-    return _dropped(path, _rules(setting))
+    return "drop" if rules.dropped(path) is not None else rules.role(path, written=written)
 
 
 def is_source(name: str) -> bool:
     """Whether a file of this name is written by people for machines to execute, or made from what is."""
-    suffix = _suffix(name)
-    return suffix in _SOURCES or suffix.lower() in _SOURCES or name in _SOURCE_NAMES or ".so." in name
-
-
-class _Rules:
-    """A setting, prepared so that most questions are one `startswith`."""
-
-    __slots__ = ("caches", "depth", "dotted", "home", "own", "prefixes", "prefixes_inside", "root", "store", "temporary")
-
-    def __init__(self, setting: Setting) -> None:
-        self.root = "" if setting.root in ("", "/", setting.home) else setting.root + "/"
-        self.depth = setting.root.count("/") + 1
-        self.store = (setting.store, setting.store + "/") if setting.store else ()
-        self.own = tuple(folder + "/" for folder in setting.own)
-        self.caches = tuple(folder + "/" for folder in setting.caches)
-        self.temporary = tuple(folder + "/" for folder in setting.temporary)
-        self.prefixes = tuple(folder + "/" for folder in setting.prefixes if folder not in _SYSTEM_PREFIXES)
-        self.prefixes_inside = tuple(folder for folder in self.prefixes if self.root and folder.startswith(self.root))
-        self.home = setting.home + "/" if setting.home else ""
-        self.dotted = self.home + "." if self.home else "\0"
+    return _is_source(name, _suffix(name))
 
 
 @lru_cache(maxsize=16)
-def _rules(setting: Setting) -> _Rules:
-    return _Rules(setting)
-
-
-def _dropped(path: str, rules: _Rules) -> str | None:
-    if path.startswith(_DEVICES) and not path.startswith(_SHARED) and not (rules.root and path.startswith(rules.root)):
-        return "device"
-    if path[:1] != "/" or path.endswith(" (deleted)"):
-        return "device"
-    if rules.store and (path == rules.store[0] or path.startswith(rules.store[1])):
-        return "store"
-    if rules.own and path.startswith(rules.own):
-        return "own"
-    if "/.vestige/" in path:
-        return "store"
-    if ("/.git" in path or "/.hg" in path or "/.svn/" in path or "/.bzr/" in path or "/.jj/" in path) and not (
-        _VERSIONS.isdisjoint(path.split("/"))
-    ):
-        return "versions"
-    return None
-
-
-def _place_inside(path: str, parts: list[str], rules: _Rules) -> Placed | None:
-    if not _LIBRARY_PARTS.isdisjoint(parts) or "/renv/library/" in path or "/packrat/lib" in path:
-        return "library"
-    if rules.prefixes_inside and path.startswith(rules.prefixes_inside):
-        return "library"
-    if _is_data_cache(path, parts):
-        return "data"
-    if path.endswith(_CACHE_SUFFIXES) or not _CACHE_PARTS.isdisjoint(parts):
-        return "cache"
-    return None
-
-
-def _place_outside(path: str, parts: list[str], rules: _Rules, *, written: bool) -> Placed | None:
-    if _is_data_cache(path, parts):
-        return "data"
-    if not _LIBRARY_PARTS.isdisjoint(parts) or (rules.prefixes and path.startswith(rules.prefixes)):
-        return "library"
-    if not _LIBRARY_CLUES.isdisjoint(parts) and any(mark in path for mark in _LIBRARY_MARKS):
-        return "library"
-    if path.endswith(_CACHE_SUFFIXES) or not _CACHE_PARTS.isdisjoint(parts) or path.startswith(rules.caches):
-        return "cache"
-    if path.startswith(rules.temporary):
-        return "temporary" if written else None
-    if path.startswith(_SYSTEM) and not path.startswith(_NOT_SYSTEM):
-        return "system"
-    if path.startswith("/opt/") and not _INSTALLED.isdisjoint(parts[3:4]):
-        return "system"
-    if path.startswith(rules.dotted):
-        return _place_in_dotfolder(path[len(rules.home) :], written=written)
-    return None
+def _rules(setting: Setting) -> Rules:
+    return Rules(setting)
 
 
 def _place_in_dotfolder(rest: str, *, written: bool) -> Placed | None:
@@ -151,6 +152,14 @@ def _is_data_cache(path: str, parts: list[str]) -> bool:
     return any(mark in path for mark in _DATA_CACHES) and not any(mark in path for mark in _NOT_DATA)
 
 
+def _is_source(name: str, suffix: str) -> bool:
+    return suffix in _SOURCES or suffix.lower() in _SOURCES or name in _SOURCE_NAMES or ".so." in name
+
+
+def _below(*folders: str) -> tuple[str, ...]:
+    return tuple(folder + "/" for folder in folders if folder)
+
+
 def _suffix(name: str) -> str:
     at = name.rfind(".")
     return name[at:] if at >= 0 else ""
@@ -163,6 +172,7 @@ def _words(text: str) -> frozenset[str]:
 _DEVICES = ("/proc/", "/sys/", "/dev/", "/memfd:")
 _SHARED = "/dev/shm/"  # noqa: S108  # a name to recognise
 _VERSIONS = frozenset({".git", ".hg", ".svn", ".bzr", ".jj"})
+_VERSION_MARKS = ("/.git", "/.hg", "/.svn", "/.bzr", "/.jj")
 _SOURCES = _words(
     """.py .pyw .pyi .pyx .pxd .pxi .R .r .Rmd .rmd .qmd .Rnw .sh .bash .zsh .fish .ksh .csh .awk .jl .rb .js .mjs .cjs .jsx
     .ts .tsx .pl .pm .lua .php .tcl .m .do .ado .sas .sps .c .h .cc .cpp .cxx .c++ .hh .hpp .hxx .cu .cuh .cl .f .for .f77
@@ -206,6 +216,8 @@ _NOT_DATA = (
     *("/.cache/torch/kernels/", "/.cache/torch/inductor/", "/.cache/torch_extensions/", "/huggingface/token"),
     *("/huggingface/.locks/", "/huggingface/version", "/huggingface/accelerate/", "/__pycache__/"),
 )
+#: A path has a role by its place only if it has one of these parts, or by how it begins or ends.
+_NOTABLE = _LIBRARY_PARTS | _LIBRARY_CLUES | _CACHE_PARTS | _DATA_CLUES | {"renv", "packrat"}
 _SYSTEM_PREFIXES = frozenset({"/", "/usr", "/usr/local"})
 _SYSTEM = (
     *("/usr/", "/lib/", "/lib64/", "/lib32/", "/libx32/", "/bin/", "/sbin/", "/etc/", "/var/", "/boot/", "/run/", "/snap/"),
