@@ -38,17 +38,9 @@ def debian(tmp_path: Path) -> Path:
 
 
 def test_files_of_debian_have_owners(debian: Path) -> None:
-    found = system.owners(
-        [
-            "/usr/lib/x86_64-linux-gnu/libc.so.6",
-            "/usr/bin/awk",
-            "/bin/mawk",
-            "/usr/share/odd/a b",
-            "/usr/local/x",
-            "/usr/bin/gawk",
-        ],
-        root=str(debian),
-    )
+    libc = "/usr/lib/x86_64-linux-gnu/libc.so.6"
+    paths = [libc, "/usr/bin/awk", "/bin/mawk", "/usr/share/odd/a b", "/usr/local/x", "/usr/bin/gawk"]
+    found = system.owners(paths, root=str(debian))
     assert found.packages == {
         libc: "libc6",
         "/usr/bin/awk": "mawk",
