@@ -25,7 +25,7 @@ _SUMMARY: dict[str, Callable[[Summary], str]] = {
     "started": lambda one: one.started,
     "duration": lambda one: "" if one.duration is None else f"{one.duration:g}",
     "code": lambda one: _code(one),
-    "command": lambda one: join(one.command) or one.label,
+    "command": lambda one: join(one.command) or one.label or f"({one.kind})",
     "label": lambda one: one.label,
     "kind": lambda one: one.kind,
     "user": lambda one: one.user or "",

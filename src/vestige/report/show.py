@@ -115,8 +115,9 @@ def _facts(shown: Shown, now: float, *, everything: bool) -> Iterator[tuple[str,
 
 def _context(shown: Shown, *, everything: bool) -> Iterator[tuple[str, str]]:
     run, summary = shown.run, shown.summary
-    if run.job:
-        yield "job", " ".join(str(value) for value in run.job.values() if value is not None)
+    job = [printable(str(value)) for name, value in (run.job or {}).items() if value is not None and name != "container"]
+    if job:
+        yield "job", " ".join(job)
     if run.variables:
         named = [f"{name}={quote(printable(value))}" for name, value in sorted(run.variables.items())]
         shown_few = named if everything or len(named) <= 6 else [*named[:6], f"and {len(named) - 6} more"]

@@ -1,0 +1,253 @@
+"""The supported interface: `vestige.open()` gives a project, whose methods do what the verbs of the command line do.
+
+    import vestige
+
+    project = vestige.open()
+    run = project.run(["python", "train.py", "--lr", "0.1"])
+    print(run.status, [use.path for use in run.outputs])
+
+Wherever a method takes a `run`, it takes what the command line does: an id or its beginning, a name, `last`, `last~2`,
+or the path of a file, which means the run that made it. Paths are from the working directory. Errors are those of
+`vestige.errors`, all of them `VestigeError`.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+
+from vestige.config import Config
+from vestige.errors import UsageError
+from vestige.model import conditions, spelling
+from vestige.model.query import RunQuery
+from vestige.model.run import Run
+from vestige.ops import project as projects
+from vestige.ops.project import Project as Opened
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from vestige.ops.check import Checked
+    from vestige.ops.diff import Difference
+    from vestige.ops.doctor import Diagnosis
+    from vestige.ops.forget import Forgotten
+    from vestige.ops.gc import Collected
+    from vestige.ops.log import Entry
+    from vestige.ops.show import Shown
+
+Path = str | os.PathLike[str]
+Progress = Callable[[int, int], None]
+
+
+def open(path: Path | None = None, *, project: Path | None = None) -> Project:  # noqa: A001  # vestige.open, as Image.open
+    """The project that holds `path`, or the working directory; `project` names its root, wherever one stands.
+
+    Nothing is written, and nothing need have been recorded yet. Raises UsageError where `project` is no folder.
+    """
+    start = None if path is None else os.fspath(path)
+    return Project(projects.open_project(start, None if project is None else os.fspath(project)))
+
+
+class Project:
+    """A project and all that is recorded in it."""
+
+    def __init__(self, opened: Opened, progress: Progress | None = None) -> None:
+        """`progress(done, of)` is called while many records are read for the first time."""
+        self._opened = opened
+        self._opened.progress = progress
+
+    def __repr__(self) -> str:
+        return f"vestige.Project({self._opened.root!r})"
+
+    @property
+    def root(self) -> str:
+        """The project's root."""
+        return self._opened.root
+
+    @property
+    def store(self) -> str:
+        """The folder of its store; it may not be there yet."""
+        return self._opened.store
+
+    @property
+    def config(self) -> Config:
+        """What is configured; `config.origin(key)` says where. Raises ConfigError."""
+        return self._opened.config
+
+    # -- recording ------------------------------------------------------------------------------------------------------
+
+    def run(
+        self,
+        command: Sequence[str],
+        *,
+        name: str | None = None,
+        tags: Iterable[str] = (),
+        note: str | None = None,
+        inputs: Iterable[Path] = (),
+        outputs: Iterable[Path] = (),
+        strict: bool = False,
+        observe: str | None = None,
+        keep: bool = False,
+        parent: str | None = None,
+        cwd: Path | None = None,
+        environ: Mapping[str, str] | None = None,
+        progress: bool = False,
+    ) -> Run:
+        """Run a command and return its record, whatever its exit code: `run.status` and `run.exit_code` tell.
+
+        `inputs` and `outputs` are declared, should they escape observation. `strict` refuses to run with uncommitted
+        changes. `observe` is auto, notify, audit or none. `keep` keeps every file whatever its size. `environ` stands
+        in place of the environment. `progress` prints the closing line. Raises RefusedError, RecordingError.
+        """
+        from vestige.ops.recording import Request, run
+
+        request = Request(
+            command=tuple(command),
+            name=name,
+            tags=tuple(tags),
+            note=note,
+            inputs=tuple(os.fspath(path) for path in inputs),
+            outputs=tuple(os.fspath(path) for path in outputs),
+            strict=strict,
+            observe=observe,
+            keep=keep,
+            parent=parent,
+            cwd=None if cwd is None else os.fspath(cwd),
+            environ=environ,
+            echo=progress,
+        )
+        return run(self._opened, request)
+
+    def capture(
+        self, *, name: str | None = None, tags: Iterable[str] = (), note: str | None = None, parent: str | None = None
+    ) -> Run:
+        """Record the context alone: code, environment, machine, variables. Raises RecordingError."""
+        from vestige.ops.capture import capture
+
+        return capture(self._opened, name=name, tags=tuple(tags), note=note, parent=parent)
+
+    def adopt(
+        self,
+        files: Iterable[Path],
+        *,
+        command: Sequence[str] = (),
+        inputs: Iterable[Path] = (),
+        name: str | None = None,
+        tags: Iterable[str] = (),
+        note: str | None = None,
+    ) -> Run:
+        """Record what you know of files that were made without Vestige. Raises NotFoundError where one is not there."""
+        from vestige.ops.adopt import adopt
+
+        paths = [os.fspath(path) for path in files]
+        read = [os.fspath(path) for path in inputs]
+        return adopt(self._opened, paths, command=command, inputs=read, name=name, tags=tuple(tags), note=note)
+
+    # -- asking ---------------------------------------------------------------------------------------------------------
+
+    def runs(
+        self,
+        *,
+        name: str | None = None,
+        status: str | None = None,
+        since: str | None = None,
+        user: str | None = None,
+        tag: str | None = None,
+        kind: str | None = None,
+        where: Iterable[str] = (),
+        limit: int | None = None,
+    ) -> Iterator[Run]:
+        """The records, the newest first. `name` takes `*` and `?`; `since` is a date, a time, or a span such as `2d`;
+        `where` are comparisons such as `variables.LR=0.1` or `duration>10`, all of which must hold. Raises UsageError."""
+        query = RunQuery(name=name, status=status, since=_since(since), user=user, tag=tag, kind=kind, limit=limit)
+        for entry in self.log(query, where, records=True):
+            assert entry.run is not None
+            yield entry.run
+
+    def log(self, query: RunQuery, where: Iterable[str] = (), *, records: bool = False) -> Iterator[Entry]:
+        """The rows of the log, which come from the index alone unless `records` are wanted, too: fast in large stores."""
+        from vestige.ops.log import log
+
+        return log(self._opened, query, [conditions.parse(text) for text in where], records=records)
+
+    def show(self, run: str) -> Shown:
+        """One run and all it refers to. Raises NotFoundError, AmbiguousError, DamagedError."""
+        from vestige.ops.show import show
+
+        return show(self._opened, run)
+
+    def streams(self, run: str) -> Iterator[tuple[str, bytes]]:
+        """What a run wrote to its standard streams, as far as it was kept: name and bytes."""
+        from vestige.ops import find, show
+
+        return show.streams(self._opened, find.run(self._opened, run))
+
+    def diff(self, first: str, second: str) -> Difference:
+        """What differs between two runs. Raises NotFoundError, AmbiguousError."""
+        from vestige.ops.diff import diff
+
+        return diff(self._opened, first, second)
+
+    # -- making again ---------------------------------------------------------------------------------------------------
+
+    def restore(self, version: str, path: Path | None = None, *, force: bool = False) -> bytes | None:
+        """The bytes of `FILE@RUN`; with `path` they are written there, over an existing file only by `force`.
+
+        Raises NotFoundError, NotKeptError, DamagedError, ExistsError.
+        """
+        from vestige.ops import restore
+
+        if path is None:
+            return restore.content(self._opened, version)
+        restore.write(self._opened, version, os.fspath(path), force=force)
+        return None
+
+    # -- keeping --------------------------------------------------------------------------------------------------------
+
+    def check(self, *, progress: Progress | None = None) -> Checked:
+        """Read every record and every object, and say what is damaged."""
+        from vestige.ops.check import check
+
+        return check(self._opened, progress)
+
+    def gc(self, *, keep: str | None = None, budget: str | None = None, dry_run: bool = False) -> Collected:
+        """Drop what nothing needs; never a record. `keep` is a span such as `90d`: what was not used for longer, and can
+        be made again, goes. `budget` is a size such as `2G`. Raises UsageError."""
+        from vestige.ops.gc import collect
+
+        try:
+            seconds = None if keep is None else spelling.span(keep)
+            size = None if budget is None else spelling.size(budget)
+        except ValueError as error:
+            raise UsageError(str(error), hint="--keep takes a span such as 90d, --budget a size such as 2G") from error
+        return collect(self._opened, older_than=seconds, budget=size, dry_run=dry_run)
+
+    def forget(self, what: str) -> Forgotten:
+        """Remove a record, of which a tombstone stays; or stop asking for a recorded output that was removed on purpose.
+
+        Raises NotFoundError, AmbiguousError, RefusedError.
+        """
+        from vestige.ops.forget import forget
+
+        return forget(self._opened, what)
+
+    def init(self) -> str:
+        """Write a commented `vestige.toml` and return its path. Raises ExistsError."""
+        from vestige.ops.init import init
+
+        return init(self._opened)
+
+    def doctor(self) -> Diagnosis:
+        """What can be observed here, why not more, and how large the store is."""
+        from vestige.ops.doctor import doctor
+
+        return doctor(self._opened)
+
+
+def _since(text: str | None) -> str | None:
+    if text is None:
+        return None
+    try:
+        return spelling.moment(text, time.time())
+    except ValueError as error:
+        raise UsageError(str(error), hint="--since takes a date (2026-11-21), a time, yesterday, or a span such as 2d") from error
