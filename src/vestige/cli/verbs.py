@@ -13,10 +13,10 @@ if TYPE_CHECKING:
 
 #: Group by group; behind each verb its other names.
 GROUPS: tuple[tuple[str, tuple[tuple[str, ...], ...]], ...] = (
-    ("Recording", (("run", "track", "monitor"),)),
+    ("Recording", (("run", "track", "monitor"), ("capture",), ("adopt",))),
     ("Asking", (("log",), ("show",), ("diff",))),
     ("Making again", (("restore",),)),
-    ("Keeping", (("check",), ("gc",), ("forget",), ("doctor",), ("init",), ("help",))),
+    ("Keeping", (("check",), ("gc",), ("forget",), ("doctor",), ("init",), ("completion",), ("help",))),
 )
 
 
