@@ -1,0 +1,132 @@
+"""The code of a run: taken when it starts, completed while it runs, compared when it has ended."""
+
+from __future__ import annotations
+
+import os
+
+from vestige.capture.snapshot import Snapshots
+from vestige.store import project
+from vestige.store.code import CodeStore
+from vestige.store.objects import Objects
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from vestige.capture.snapshot import Taken
+    from vestige.config import Config
+    from vestige.observe.conclusion import Conclusion, ObservedUse
+    from vestige.record.context import Context
+    from vestige.store.project import Place
+
+
+class CodeOfRun:
+    """The snapshots of one run. What is needed to take one is imported before anything else of the recorder, since
+    changes to the project wait for it."""
+
+    def __init__(self, place: Place, config: Config) -> None:
+        self._place = place
+        self._config = config
+        self._taken: Taken | None = None
+        self._problem: str | None = None
+        self._snapshots: Snapshots | None = None
+
+    def take(self) -> None:
+        """The code as it stands now. What goes wrong is said by `tell`."""
+        if self._place.detached:
+            return
+        try:
+            self._snapshots = snapshots(self._place)
+            self._taken = self._snapshots.take()
+        except Exception as error:
+            self._problem = f"code: {type(error).__name__}: {error}"[:500]
+
+    def tell(self, context: Context) -> None:
+        """Put what was taken into the context of the run."""
+        if self._taken is not None:
+            context.code = self._taken.code
+            context.problems += self._taken.problems
+        if self._problem is not None:
+            context.problems.append(self._problem)
+
+    def complete(self, context: Context) -> None:
+        """Make the snapshot independent of the user's repository."""
+        if self._taken is not None and self._snapshots is not None:
+            done = self._snapshots.complete(self._taken)
+            context.problems += [problem for problem in done.problems if problem not in self._taken.problems]
+            context.code = done.code
+            self._taken = done
+
+    def settle(self, context: Context, conclusion: Conclusion) -> None:
+        """Whether the code changed meanwhile; and code that was used although it is no source by name."""
+        if self._taken is None or self._snapshots is None or context.code is None:
+            return
+        from dataclasses import replace
+
+        from vestige.record.context import relative
+
+        root = self._place.root
+        own = {relative(use.path, root) for use in conclusion.outputs if not use.existed}
+        changed = self._snapshots.changed(self._taken, own)
+        used = {name: content for use in conclusion.inputs if use.role == "code" for name, content in self._content(use)}
+        if used:
+            self._taken = self._snapshots.add(self._taken, used)
+        context.code = replace(self._taken.code, changed_during_run=changed)
+
+    def _content(self, use: ObservedUse) -> Iterator[tuple[str, str]]:
+        """Where the code that was used lies, as it was then: the file itself if it has not changed, else what was kept."""
+        from vestige.record.context import relative
+        from vestige.record.digests import stat_of
+
+        name = relative(use.path, self._place.root)
+        if use.link is not None or name == use.path or use.digest is None:
+            return
+        if stat_of(use.path) == use.signature:
+            yield name, use.path
+        elif (kept := Objects(self._place.store).path(use.digest)) is not None:
+            yield name, kept
+
+
+def snapshots(place: Place) -> Snapshots:
+    """Where the snapshots of a project are taken from, and kept."""
+    return Snapshots(
+        place.root,
+        CodeStore(os.path.join(place.store, "code.git")),
+        project.cache_dir(place),
+        lambda paths: _made(place, paths),
+        redact_url=_redact_url,
+        observed_only=place.detached,
+    )
+
+
+def uncommitted(place: Place) -> list[str]:
+    """What is not committed, for `--strict`; Vestige's own files make no tree dirty."""
+    import subprocess
+
+    environ = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+    environ |= {"GIT_OPTIONAL_LOCKS": "0", "LC_ALL": "C"}
+    quiet = ["-c", "core.hooksPath=/dev/null", "-c", "core.fsmonitor=false"]
+    command = ["git", *quiet, "-C", place.root, "status", "--porcelain", "-z", "-uall", "--no-renames", "--", "."]
+    try:
+        done = subprocess.run(command, capture_output=True, env=environ, check=False, timeout=60)
+    except (OSError, subprocess.TimeoutExpired):
+        return []
+    entries = [os.fsdecode(entry) for entry in done.stdout.split(b"\0") if entry]
+    return [entry[3:] for entry in entries if "/.vestige/" not in f"/{entry[3:]}"]
+
+
+def _made(place: Place, paths: list[str]) -> set[str]:
+    """Which of these a run has made; asked only where there are untracked files that look like source."""
+    from vestige.store.sqlite import open_index
+
+    with open_index(place.store, project.cache_dir(place)) as index:
+        index.sync()
+        return {
+            path for path in paths if any(use.access not in ("update", "append") for use in index.uses_at(path, written=True))
+        }
+
+
+def _redact_url(url: str) -> str:
+    from vestige.model import redaction
+
+    return redaction.redact_url(url)

@@ -1,0 +1,182 @@
+"""Recording a command: the launcher's side, from the first line to the exit status.
+
+Three processes, forks of this one, so that nothing is loaded twice:
+
+    launcher   what the user started: streams, terminal, signals, exit status
+    watcher    its child, in a session of its own: parent of the command, answers the kernel, writes the journal
+    recorder   the watcher's child: code, environment, digests, and in the end the record
+
+The watcher is the command's ancestor since Yama lets only ancestors read memory. The launcher never waits for the
+other two while the command runs; when it has ended, for a second at most.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import sys
+import time
+
+from vestige.errors import RecordingError, RefusedError
+from vestige.launch import child, serve, streams
+from vestige.record import identity, secrets
+from vestige.record.journal import Begun, begin
+from vestige.record.options import Options, Outcome
+from vestige.store import project
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_PATIENCE = 1.0  # seconds that the exit status may wait for the record to be complete
+_PR_SET_CHILD_SUBREAPER = 36
+
+
+def record(argv: Sequence[str], options: Options) -> Outcome:
+    """Run a command and record it; its exit code is passed on, whatever becomes of the record.
+
+    Raises RefusedError, and RecordingError where Vestige cannot record, both with `strict` only, before the command starts.
+    """
+    environ = dict(os.environ if options.environ is None else options.environ)
+    found = child.find_program(argv[0], environ.get("PATH"), options.cwd)
+    begun: Begun | None
+    try:
+        begun = begin(argv, environ, options)
+    except OSError as error:
+        if options.strict:
+            raise RecordingError(f"nothing can be recorded here: {error}", hint="nothing was run") from error
+        _say(options, f"vestige: {_place(error)} cannot be written ({error.strerror}); the command runs unrecorded")
+        begun = None
+    if begun is not None and (options.strict or options.config.dirty == "refuse") and options.kind == "command":
+        _refuse_dirty(begun, options)
+    if isinstance(found, int):
+        word = "not found" if found == 127 else "cannot be executed"
+        _say(options, f"vestige: {argv[0]}: {word}", always=True)
+        if begun is None:
+            return Outcome(found, None, complete=True)
+        _never_started(begun, found, f"{argv[0]}: {word}")
+        return Outcome(found, begun.id, complete=True)
+    return _run(found, argv, environ, options, begun)
+
+
+def _run(program: str, argv: Sequence[str], environ: dict[str, str], options: Options, begun: Begun | None) -> Outcome:
+    from vestige.record import watch
+
+    if begun is not None:
+        environ["VESTIGE_RUN_ID"] = begun.id
+        environ["VESTIGE_RUN_NAME"] = begun.name or begun.id[-8:]
+        environ["VESTIGE_RUN_DIR"] = begun.folder
+    standard = streams.inspect(stdin=options.stdin, stdout=options.stdout, stderr=options.stderr)
+    standard.open(begun.folder if begun else None, options.config.streams)
+    import _socket
+
+    ours, theirs = _socket.socketpair()
+    done_read, done_write = os.pipe()
+    _become_subreaper()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    watcher = os.fork()
+    if watcher == 0:
+        status = 1
+        try:
+            ours.close()
+            os.close(done_read)
+            watch.main(program, list(argv), environ, options, begun, standard, theirs.fileno(), done_write)
+            status = 0
+        finally:
+            os._exit(status)
+    theirs.close()
+    os.close(done_write)
+    standard.close_child_side()
+    result = serve.serve(standard, ours.fileno(), watcher)
+    code = serve.exit_code(result)
+    if result.exec_errno:
+        _say(options, f"vestige: {argv[0]}: {os.strerror(result.exec_errno)}", always=True)
+    if begun is not None and result.status is not None and not os.path.exists(os.path.join(begun.folder, "ended.json")):
+        _end_for_the_watcher(begun, result.status)
+    summary = _await(done_read)
+    os.close(done_read)
+    _close(options, begun, summary)
+    return Outcome(code, begun.id if begun else None, complete=summary is not None)
+
+
+def _end_for_the_watcher(begun: Begun, status: int) -> None:
+    """The watcher was killed: we know how the command ended, unless the record is complete already."""
+    if os.path.isdir(begun.folder):
+        try:
+            begun.end(status)
+        except OSError:
+            pass
+
+
+def _await(done: int) -> str | None:
+    """What the recorder says at its end; None where it takes longer than our patience."""
+    deadline = time.monotonic() + _PATIENCE
+    text = b""
+    poll = select.poll()
+    poll.register(done, select.POLLIN)
+    while (left := deadline - time.monotonic()) > 0:
+        if not poll.poll(left * 1000):
+            break
+        block = os.read(done, 4096)
+        if not block:
+            return os.fsdecode(text) if text else None
+        text += block
+    return None
+
+
+def _close(options: Options, begun: Begun | None, summary: str | None) -> None:
+    """The one closing line."""
+    if begun is None:
+        return
+    name = f" {begun.name}" if begun.name else ""
+    if summary is None:
+        _say(options, f"vestige: {begun.id[-8:]}{name} · finishing in the background")
+        return
+    for line in summary.split("\n"):
+        if line:
+            _say(options, line)
+
+
+def _say(options: Options, line: str, *, always: bool = False) -> None:
+    """A line on standard error: where that is a terminal, or where it was asked for."""
+    if options.echo == "never" and not always:
+        return
+    try:
+        if always or options.echo == "always" or os.isatty(2):
+            os.write(2, os.fsencode(line + "\n"))
+    except OSError:
+        pass
+
+
+def _place(error: OSError) -> str:
+    return os.fsdecode(error.filename) if error.filename else "the store"
+
+
+def _refuse_dirty(begun: Begun, options: Options) -> None:
+    from vestige.record.code import uncommitted
+
+    paths = uncommitted(options.place)
+    if paths:
+        begun.discard()
+        listed = "".join(f"\n  {path}" for path in paths[:20])
+        raise RefusedError(f"refusing to run: commit your changes first (every run maps to a commit){listed}")
+
+
+def _never_started(begun: Begun, code: int, problem: str) -> None:
+    """A record of a command that could not be started."""
+    from vestige.record import recorder
+
+    begun.end(code << 8, problem=problem)
+    recorder.finish(begun.folder)
+
+
+def _become_subreaper() -> None:
+    """Should the watcher be killed, its child becomes ours, and its status can still be passed on."""
+    if sys.platform == "linux":
+        import ctypes
+
+        ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+__all__ = ["Options", "Outcome", "identity", "project", "record", "secrets"]

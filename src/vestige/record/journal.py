@@ -1,0 +1,166 @@
+"""The folder of an active run: what is written before the command starts, so that a crash leaves something."""
+
+from __future__ import annotations
+
+import os
+import stat
+import time
+from _json import encode_basestring_ascii as quoted
+
+from vestige.record import identity, secrets
+from vestige.store import project
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from vestige.record.options import Options
+
+
+class Begun:
+    """A run that has a folder and a started record."""
+
+    __slots__ = ("folder", "id", "name", "outer", "place", "started")
+
+    def __init__(self, run_id: str, folder: str, name: str | None, place: project.Place, started: dict[str, object]) -> None:
+        self.id = run_id
+        self.folder = folder
+        self.name = name
+        self.place = place
+        self.started = started
+        #: the folder of the run around this one, whose watcher sees what happens here
+        self.outer: str | None = None
+
+    def write(self, name: str, document: object) -> None:
+        """A small document of the journal, replaced as a whole."""
+        write(self.folder, name, document)
+
+    def end(self, status: int, *, problem: str | None = None, usage: tuple[float, int] = (0.0, 0)) -> None:
+        """The command has ended, with this wait status; `usage` is CPU seconds and the largest resident set in bytes."""
+        document = {
+            "status": status,
+            "time": identity.timestamp(time.time()),
+            "seq": identity.sequence(),
+            "cpu_seconds": usage[0],
+            "max_rss": usage[1],
+        }
+        if problem is not None:
+            document["problem"] = problem
+        self.write("ended.json", document)
+
+    def discard(self) -> None:
+        """As if it had never begun: nothing ran."""
+        discard(self.folder)
+
+
+def begin(argv: Sequence[str], environ: Mapping[str, str], options: Options) -> Begun:
+    """Write the started record. Raises OSError where the store cannot be written."""
+    place = project.prepare(options.place)
+    run_id = identity.new_id()
+    folder = os.path.join(place.store, "active", run_id)
+    os.makedirs(folder)
+    now, sequence = time.time(), identity.sequence()
+    cwd = os.path.abspath(options.cwd or os.getcwd())
+    problems = list(options.problems)
+    started: dict[str, object] = {
+        "vestige": 1,
+        "id": run_id,
+        "name": options.name,
+        "tags": list(options.tags),
+        "note": options.note,
+        "user": identity.user(),
+        "host": identity.host(),
+        "boot": identity.boot(),
+        "kind": options.kind,
+        "started": identity.timestamp(now),
+        "sequence": sequence,
+        "parent": options.parent or _parent(environ),
+        "project": {"id": place.id, "root": place.root},
+        "cwd": _relative(cwd, place.root),
+        "umask": f"{_umask() if options.umask is None else options.umask:04o}",
+        "processes_of_vestige": {"launcher": identity.process(os.getpid())},
+        "options": {
+            "observe": options.observe,
+            "inputs": list(options.inputs),
+            "outputs": list(options.outputs),
+            "keep": options.keep,
+            "code": options.code,
+        },
+        "reproduction": {"of": options.reproduction_of} if options.reproduction_of else None,
+        "problems": problems,
+    }
+    words: Sequence[str] = list(argv)
+    if secrets.suspicious(words, environ):
+        from vestige.model import redaction, wire
+
+        words, found = redaction.redact_argv(words, environ, secrets.key(project.state_dir()))
+        started["redactions"] = [wire.encode(one) for one in found]
+    started["command"] = list(words)
+    begun = Begun(run_id, folder, options.name, place, started)
+    outer = environ.get("VESTIGE_JOURNAL")
+    if outer and os.path.exists(os.path.join(outer, "events.jsonl")):
+        begun.outer = outer
+        started["outer"] = outer
+    begun.write("started.json", started)
+    return begun
+
+
+def write(folder: str, name: str, document: object) -> None:
+    """A document of the journal, under its name only when it is whole."""
+    path = os.path.join(folder, name)
+    temporary = f"{path}.{os.getpid()}"
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_CLOEXEC", 0), 0o666)
+    try:
+        os.write(descriptor, (text(document) + "\n").encode("ascii"))
+    finally:
+        os.close(descriptor)
+    os.replace(temporary, path)
+
+
+def text(value: object) -> str:
+    """JSON without the module `json`, which costs a start more than the whole document."""
+    if value is None:
+        return "null"
+    if value is True:
+        return "true"
+    if value is False:
+        return "false"
+    if isinstance(value, str):
+        return quoted(value)
+    if isinstance(value, int | float):
+        return repr(value)
+    if isinstance(value, dict):
+        return "{" + ",".join(f"{quoted(str(key))}:{text(item)}" for key, item in value.items()) + "}"
+    if isinstance(value, list | tuple):
+        return "[" + ",".join(text(item) for item in value) + "]"
+    raise TypeError(f"{type(value).__name__} is not JSON")
+
+
+def discard(folder: str) -> None:
+    """Remove the folder of a run that is recorded elsewhere, or never happened."""
+    try:
+        for entry in os.scandir(folder):
+            if stat.S_ISDIR(entry.stat(follow_symlinks=False).st_mode):
+                discard(entry.path)
+            else:
+                os.unlink(entry.path)
+        os.rmdir(folder)
+    except OSError:
+        pass
+
+
+def _parent(environ: Mapping[str, str]) -> str | None:
+    return environ.get("VESTIGE_RUN_ID") or None
+
+
+def _relative(path: str, root: str) -> str:
+    if path == root:
+        return "."
+    prefix = root.rstrip("/") + "/"
+    return path.removeprefix(prefix)
+
+
+def _umask() -> int:
+    mask = os.umask(0o22)
+    os.umask(mask)
+    return mask

@@ -1,0 +1,70 @@
+"""Which contents are kept in the store: small inputs and outputs, but nothing that is or holds a secret."""
+
+from __future__ import annotations
+
+import sys
+
+from vestige.config import Config
+from vestige.model import redaction
+from vestige.model.files import Digest
+from vestige.record.context import relative
+from vestige.store.objects import Objects
+
+#: Secrets are looked for in so many bytes at the beginning of a large file.
+_SCANNED = 4 << 20
+
+
+class Keeper:
+    """Puts contents into the store, by the configuration's rules."""
+
+    def __init__(self, objects: Objects, config: Config, root: str, *, everything: bool = False) -> None:
+        """`everything`: whatever its size."""
+        self._objects = objects
+        self._config = config
+        self._root = root
+        self._limit = sys.maxsize if everything else config.keep
+        self._refused: set[Digest] = set()
+
+    def keep(self, path: str, digest: Digest, size: int) -> bool:
+        """Keep the content of a file if the rules allow it; False where they do not, or it has gone."""
+        if size > self._limit or digest in self._refused:
+            return False
+        if self._objects.has(digest):
+            return True
+        if not self._config.keeps(relative(path, self._root)):
+            return False
+        if size > _SCANNED:
+            return self._keep_large(path, digest)
+        try:
+            with open(path, "rb") as file:
+                data = file.read(_SCANNED + 1)
+        except OSError:
+            return False
+        if len(data) != size or redaction.scan(data):
+            self._refused.add(digest)
+            return False
+        try:
+            return self._objects.put(data) == digest
+        except OSError:
+            return False
+
+    def _keep_large(self, path: str, digest: Digest) -> bool:
+        try:
+            return self._objects.put_file(path, digest) and self.vet(path, digest)
+        except OSError:
+            return False
+
+    def vet(self, path: str, digest: Digest | None) -> bool:
+        """Look at what the watcher has kept in a hurry; it goes again if it is, or holds, a secret."""
+        if digest is None or (found := self._objects.path(digest)) is None:
+            return False
+        if self._config.keeps(relative(path, self._root)):
+            try:
+                with open(found, "rb") as file:
+                    if not redaction.scan(file.read(_SCANNED)):
+                        return True
+            except OSError:
+                return False
+        self._refused.add(digest)
+        self._objects.remove(digest)
+        return False

@@ -1,0 +1,368 @@
+"""The recorder: follows the journal of a run, hashes what it used, looks at what surrounds it, and writes the record.
+
+Whatever it finds goes into the run's folder at once. So it can be killed at any moment: whoever calls `finish` later goes
+on from the folder. The same code runs in both cases; only the waiting is left out.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+from vestige.capture import digest
+from vestige.config import Config
+from vestige.errors import VestigeError
+from vestige.model.files import Digest
+from vestige.model.run import Run
+from vestige.observe import notify
+from vestige.observe.classify import Follower
+from vestige.observe.conclusion import Conclusion
+from vestige.observe.interface import Stat, parse
+from vestige.observe.roles import role
+from vestige.record import compose, journal, surroundings
+from vestige.record.code import CodeOfRun
+from vestige.record.context import NAME as CAPTURED
+from vestige.record.context import Context, attempt
+from vestige.record.digests import Digests, stat_of
+from vestige.record.journal import Begun
+from vestige.record.keeping import Keeper
+from vestige.record.tail import Tail
+from vestige.record.watch import Ground
+from vestige.store import project
+from vestige.store.catalogue import Catalogue
+from vestige.store.journal import Active
+from vestige.store.objects import Objects
+from vestige.store.project import Place
+from vestige.store.records import Records
+
+_TICK = 0.02  # seconds between two looks at the journal, at first
+_SLOWEST = 0.25
+_HEARTBEAT = 20.0
+_PATIENCE = 2.0
+_UNREAD = frozenset({"library", "system", "drop"})
+
+
+def main(begun: Begun, config: Config, ground: Ground, code_of_run: CodeOfRun) -> None:
+    """Record a run that has just been started, and whose code has been taken, to its end. In a process of its own."""
+    guard = threading.Thread(target=_guard, args=(ground, begun.folder), daemon=True)
+    guard.start()
+    recorder = Recorder(begun.folder, begun.place, config, method=ground.method, started=begun.started)
+    recorder.begin(code_of_run)
+    recorder.follow_until(ground.watched[0])
+    guard.join()
+    run = recorder.finish()
+    if run is not None:
+        _tell(ground.done, compose.summary(run), recorder.warnings(run))
+
+
+def finish(folder: str, config: Config | None = None, *, done: int | None = None) -> Run | None:
+    """Complete the record of a run whose recorder is gone, and say so on `done`.
+
+    None where another process does it already, and where nobody knows how the command ended: such a run stays *lost*.
+    """
+    active = Active(folder)
+    started = active.started()
+    if active.ended() is None:
+        return None
+    found = project.locate(started["project"]["root"])
+    store = os.path.dirname(os.path.dirname(folder))
+    place = Place(started["project"]["root"], store, found.git_top, id=started["project"]["id"])
+    recorder = Recorder(folder, place, config or Config(), method=started.get("method") or "notify")
+    if not recorder.claim():
+        return None
+    recorder.begin(CodeOfRun(place, recorder.config))
+    recorder.follow()
+    run = recorder.finish()
+    if run is not None and done is not None:
+        _tell(done, compose.summary(run), recorder.warnings(run))
+    return run
+
+
+class Recorder:
+    """One run's recorder: its journal, what it has hashed, and what it has found around the run."""
+
+    def __init__(self, folder: str, place: Place, config: Config, *, method: str, started: dict[str, Any] | None = None) -> None:
+        self._active = Active(folder)
+        self._folder = folder
+        self._place = place
+        self.config = config
+        self._method = method
+        self._started: dict[str, Any] = self._active.started() if started is None else started
+        self._objects = Objects(place.store)
+        self._cache = digest.DigestCache(os.path.join(project.cache_dir(place), "digests.sqlite"))
+        self._digests = Digests(folder, self._cache)
+        self._keeper = Keeper(self._objects, config, place.root, everything=self._started.get("options", {}).get("keep", False))
+        self._setting = surroundings.setting(place)
+        self._follower = Follower(self._setting, resolver(), readlink)
+        self._executions = 0
+        self._pending: dict[str, tuple[int, ...]] = {}
+        self._tail = Tail(folder, self._started.get("outer") if method == "outer" else None, self._started)
+        self._context = self._resumed()
+        self._environments = surroundings.Environments(place, self._objects)
+        self._code: CodeOfRun | None = None
+        self._late: set[str] = set()
+
+    def claim(self) -> bool:
+        """Become the only one who finishes this run."""
+        import fcntl
+
+        self._lock = os.open(os.path.join(self._folder, "lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            return False
+        return True
+
+    def _resumed(self) -> Context:
+        try:
+            return Context.load(self._active.document(CAPTURED))
+        except VestigeError:
+            return Context()
+
+    # -- while the command runs -----------------------------------------------------------------------------------------
+
+    def begin(self, code_of_run: CodeOfRun) -> None:
+        """What does not run away: an earlier recorder of this run may have looked already."""
+        context = self._context
+        self._code = code_of_run
+        if context.machine is None:
+            if self._started.get("options", {}).get("code", True) and context.code is None:
+                code_of_run.tell(context)
+            attempt(context, "script", lambda: surroundings.script(context, self._started, self._place))
+            attempt(context, "variables", lambda: surroundings.variables(context, self.config))
+            attempt(context, "machine", lambda: surroundings.machine(context, self._place, self._objects))
+            context.save(self._folder)
+        attempt(context, "code", lambda: code_of_run.complete(context))
+
+    def follow_until(self, watched: int) -> None:
+        """Follow the journal until the watcher has ended; hash in between."""
+        poll = select.poll()
+        poll.register(watched, select.POLLIN)
+        pause, beat = _TICK, time.monotonic()
+        while True:
+            news = self.follow()
+            self._hash_inputs()
+            self._look_at_environments()
+            if not news:
+                self._hash_outputs_of_the_ended()
+            pause = _TICK if news else min(pause * 1.5, _SLOWEST)
+            if time.monotonic() - beat > _HEARTBEAT:
+                beat = time.monotonic()
+                self._touch()
+            if poll.poll(pause * 1000):
+                break
+        self.follow()
+
+    def follow(self) -> bool:
+        """Take in what has been written since."""
+        news = False
+        for event in parse(self._tail.lines()):
+            news = True
+            self._follower.feed(event)
+            if event.op == "h" and event.signature is not None and event.path is not None:
+                kept = bool(event.flags) and self._keeper.vet(event.path, event.text)
+                self._digests.learn(event.path, event.signature, event.text, kept=kept)
+        return news
+
+    def _hash_inputs(self) -> None:
+        for path, signature in self._follower.wanted():
+            if signature is None or self._digests.tried(signature):
+                continue
+            found, content = self._digests.take(path, signature)
+            if content is not None:
+                self._keep(path, content, signature)
+            elif found is not None:
+                self._late.add(path)
+
+    def _keep(self, path: str, content: Digest, signature: Stat) -> None:
+        if not self._digests.kept(content) and self._keeper.keep(path, content, signature.size):
+            self._digests.learn(path, signature, content, kept=True)
+
+    def _hash_outputs_of_the_ended(self) -> None:
+        """Outputs whose writers are gone will not change again, unless somebody else opens them."""
+        self._pending.update(self._follower.written())
+        for path, writers in list(self._pending.items()):
+            if any(os.path.exists(f"/proc/{pid}") for pid in writers):
+                continue
+            del self._pending[path]
+            signature = stat_of(path)
+            if signature is not None and not self._digests.tried(signature):
+                self._digests.take(path, signature)
+
+    def _look_at_environments(self) -> None:
+        executions = self._follower.executions(self._executions)
+        self._executions += len(executions)
+        for execution in executions:
+            attempt(self._context, "environment", lambda e=execution: self._environments.seen(e))  # type: ignore[misc]
+
+    def _touch(self) -> None:
+        try:
+            path = os.path.join(self._folder, "heartbeat")
+            os.close(os.open(path, os.O_WRONLY | os.O_CREAT, 0o666))
+            os.utime(path)
+        except OSError:
+            pass
+
+    # -- at the end -----------------------------------------------------------------------------------------------------
+
+    def finish(self) -> Run | None:
+        """Write the record, and remove the run's folder."""
+        self._hash_inputs()
+        self._look_at_environments()
+        conclusion = self.conclude()
+        context = self._context
+        attempt(context, "environment", lambda: self._environments.settle(context, conclusion))
+        attempt(context, "code", lambda: self._settle_code(conclusion))
+        run = compose.compose(self._parts(conclusion))
+        try:
+            Records(self._place.store).write(run)
+        except OSError as error:
+            self._context.problems.append(f"the record cannot be written: {error}")
+            return None
+        if self.config.catalogue:
+            try:
+                Catalogue().append(run, self._place)
+            except OSError:
+                pass
+        journal.discard(self._folder)
+        self._cache.close()
+        return run
+
+    def _settle_code(self, conclusion: Conclusion) -> None:
+        if self._code is not None:
+            self._code.settle(self._context, conclusion)
+
+    def conclude(self) -> Conclusion:
+        """What the run used, everything hashed that can be."""
+        conclusion = self._follower.conclude(final, self._digest_of, of_directory=digest.of_directory)
+        return surroundings.with_declared(conclusion, self._started, self._place, self.config, self._digest_of, self._setting)
+
+    def _digest_of(self, path: str, signature: Stat) -> Digest | None:
+        """The digest of what a path held when its signature was this; taken now where it still has it."""
+        if not self._digests.tried(signature):
+            if role(path, self._setting) in _UNREAD:
+                return None
+            _, content = self._digests.take(path, signature)
+            if content is not None:
+                self._keep(path, content, signature)
+        else:
+            content = self._digests.known(signature)
+            if content is not None and stat_of(path) == signature:
+                self._keep(path, content, signature)
+        return content
+
+    def _parts(self, conclusion: Conclusion) -> compose.Parts:
+        streams, stdin, outputs = surroundings.streams(self._folder, self._objects, self._started, self._place)
+        closed = self._closed()
+        late = tuple(f"{path} changed before it could be hashed" for path in sorted(self._late))
+        return compose.Parts(
+            started=self._started,
+            conclusion=conclusion,
+            context=self._context,
+            root=self._place.root,
+            ended=self._active.ended(),
+            method="notify" if self._method == "outer" else self._method,
+            gaps=(*surroundings.gaps(self._method, self._folder), *late),
+            unreadable=int(closed.get("unreadable") or 0),
+            raw=self._raw(),
+            absent=self._listed([sight.what for sight in conclusion.absent]),
+            listings=self._listed([sight.what for sight in conclusion.listings]),
+            streams=streams,
+            stdin=stdin,
+            kept=self._kept,
+            recording_seconds=compose.now(),
+            problems=outputs,
+        )
+
+    def _kept(self, content: Digest | None) -> bool:
+        return content is not None and (self._digests.kept(content) or self._objects.has(content))
+
+    def _closed(self) -> dict[str, Any]:
+        try:
+            return self._active.document("closed.json")
+        except VestigeError:
+            return {}
+
+    def _listed(self, paths: list[str]) -> Digest | None:
+        try:
+            return self._objects.put(compose.lines(paths)) if paths else None
+        except OSError:
+            return None
+
+    def _raw(self) -> Digest | None:
+        import gzip
+
+        try:
+            with open(os.path.join(self._folder, "events.jsonl"), "rb") as file:
+                return self._objects.put(gzip.compress(file.read(), 1, mtime=0))
+        except OSError:
+            return None
+
+    def warnings(self, run: Run) -> list[str]:
+        """What the user should be told now: what may have escaped."""
+        gaps = run.observation.gaps if run.observation else ()
+        return [f"vestige: {gap}" for gap in gaps if "gain privileges" in gap][:1]
+
+
+def final(path: str) -> Stat | None:
+    """What lies at a path in the end: a regular file, or a symbolic link itself."""
+    import stat
+
+    try:
+        found = os.lstat(path)
+    except (OSError, ValueError):
+        return None
+    if not (stat.S_ISREG(found.st_mode) or stat.S_ISLNK(found.st_mode)):
+        return None
+    return Stat(found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino, found.st_dev)
+
+
+def resolver() -> Callable[[str], str]:
+    """realpath(3) of the folder, remembered; the last name stays as it is."""
+    folders: dict[str, str] = {}
+
+    def resolve(path: str) -> str:
+        folder, _, name = path.rpartition("/")
+        if name in ("", ".", ".."):
+            return os.path.realpath(path)
+        known = folders.get(folder)
+        if known is None:
+            known = folders[folder] = os.path.realpath(folder or "/")
+        return f"{known}/{name}" if known != "/" else "/" + name
+
+    return resolve
+
+
+def readlink(path: str) -> str | None:
+    try:
+        return os.readlink(path)
+    except (OSError, ValueError):
+        return None
+
+
+def _guard(ground: Ground, folder: str) -> None:
+    """If the watcher is killed, answer the kernel in its place, so that the program goes on."""
+    select.select([ground.watched[0]], [], [])
+    if os.path.exists(os.path.join(folder, "closed.json")):
+        return
+    if ground.listener is not None:
+        notify.stand_in(ground.listener, int.from_bytes(ground.message.raw[:8], "little"))
+    # The launcher is the command's parent now, and says how it has ended.
+    deadline = time.monotonic() + _PATIENCE
+    while not os.path.exists(os.path.join(folder, "ended.json")) and time.monotonic() < deadline:
+        time.sleep(_TICK)
+
+
+def _tell(done: int, line: str, warnings: list[str]) -> None:
+    try:
+        os.write(done, os.fsencode("\n".join([*warnings, line])))
+        os.close(done)
+    except OSError:
+        pass
+
+
+__all__ = ["Recorder", "finish", "main"]

@@ -1,0 +1,189 @@
+"""Probes of what surrounds a run, each of which may fail without harm: who runs it, with what, on which machine."""
+
+from __future__ import annotations
+
+import calendar
+import json
+import os
+import sys
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from vestige.capture import digest, packages
+from vestige.capture import machine as machines
+from vestige.capture import variables as variables_
+from vestige.config import Config
+from vestige.model import wire
+from vestige.model.environment import Environment
+from vestige.model.files import Digest
+from vestige.model.gitformat import object_id
+from vestige.model.run import FileReference, Stdin, Stream
+from vestige.observe import declared
+from vestige.observe.conclusion import Conclusion, Execution, Known
+from vestige.observe.interface import Stat
+from vestige.observe.roles import Setting
+from vestige.record import secrets
+from vestige.record.context import Context, absolute, relative
+from vestige.record.digests import stat_of
+from vestige.store import project
+from vestige.store.objects import Objects
+from vestige.store.project import Place
+
+
+def setting(place: Place) -> Setting:
+    """Where the run takes place, for the rules about roles."""
+    home = os.path.realpath(os.path.expanduser("~"))
+    temporary = {"/tmp", "/var/tmp", "/dev/shm", os.path.realpath(os.environ.get("TMPDIR", "/tmp"))}  # noqa: S108
+    return Setting(
+        root=os.path.realpath(place.root),
+        store=os.path.realpath(place.store),
+        home=home,
+        temporary=tuple(sorted(temporary)),
+        prefixes=tuple({os.path.realpath(prefix) for prefix in (sys.prefix, sys.base_prefix)}),
+        caches=(os.path.realpath(os.environ.get("XDG_CACHE_HOME") or os.path.join(home, ".cache")),),
+        own=tuple(
+            os.path.realpath(path)
+            for path in (project.cache_home(), project.state_dir(), os.path.dirname(os.path.dirname(__file__)))
+        ),
+    )
+
+
+def script(context: Context, started: Mapping[str, Any], place: Place) -> None:
+    """The script and the executable, as they stood when the run started."""
+    command = [str(word) for word in started.get("command") or ()]
+    cwd = absolute(started.get("cwd") or ".", place.root)
+    found = declared.script(command)
+    if found is not None and os.path.isfile(path := os.path.join(cwd, found)):
+        _, content = digest.of_file(path)
+        with open(path, "rb") as file:
+            blob = object_id(b"blob", file.read())
+        context.script = FileReference(path=relative(os.path.realpath(path), place.root), digest=content, git_blob=blob)
+    program = started.get("program")
+    if isinstance(program, str):
+        context.executable = FileReference(path=program)
+
+
+def variables(context: Context, config: Config) -> None:
+    """The variables of `docs/format.md`, secrets taken out."""
+    key = secrets.key(project.state_dir())
+    found, others, redactions = variables_.variables(dict(os.environ), config.variables, key)
+    context.variables, context.other_variables = found, others
+    context.redactions += tuple(redactions)
+
+
+def machine(context: Context, place: Place, objects: Objects) -> None:
+    """The machine, as an object that runs share; and the job of a scheduler."""
+    context.machine = objects.put(wire.dump(wire.encode(machines.machine(project.cache_dir(place)))))
+    context.job = machines.job(dict(os.environ)) or None
+
+
+def with_declared(
+    conclusion: Conclusion, started: Mapping[str, Any], place: Place, config: Config, known: Known, setting: Setting
+) -> Conclusion:
+    """What was observed, joined with what the command and the user said."""
+    options = started.get("options") or {}
+    command = declared.recognise(
+        [str(word) for word in started.get("command") or ()], declared.flags(config.flags.inputs, config.flags.outputs)
+    )
+    said = declared.declare(
+        command,
+        absolute(started.get("cwd") or ".", place.root),
+        os.path.realpath,
+        inputs=options.get("inputs") or (),
+        outputs=options.get("outputs") or (),
+    )
+    if not said.inputs and not said.outputs:
+        return conclusion
+    began = calendar.timegm(time.strptime(started["started"][:19], "%Y-%m-%dT%H:%M:%S")) + float("0" + started["started"][19:-1])
+    return declared.merge(conclusion, said, _files_at, known, setting, started=began)
+
+
+def _files_at(path: str) -> dict[str, Stat]:
+    """The regular files at a path, or below it."""
+    if (found := stat_of(path)) is not None:
+        return {path: found}
+    below = (os.path.join(folder, name) for folder, _, names in os.walk(path) for name in names)
+    return {name: found for name in below if (found := stat_of(name)) is not None}
+
+
+class Environments:
+    """The interpreters that were seen to run, and their packages; stored once for each distinct set."""
+
+    def __init__(self, place: Place, objects: Objects) -> None:
+        self._cache = project.cache_dir(place)
+        self._objects = objects
+        self._found: dict[str, packages.Captured] = {}
+
+    def seen(self, execution: Execution) -> None:
+        """A program was started: if it is an interpreter, look at its environment now."""
+        if execution.path in self._found or not packages.is_interpreter(execution.path):
+            return
+        self._found[execution.path] = packages.capture(execution.path, self._cache)
+
+    def settle(self, context: Context, conclusion: Conclusion) -> None:
+        """Store what was found: the environment of the run."""
+        for execution in conclusion.executions:
+            self.seen(execution)
+        if not self._found:
+            return
+        captured = packages.join(list(self._found.values()))
+        context.problems += captured.problems
+        context.environment = captured.digest
+        if not self._objects.has(captured.digest):
+            self._objects.put(captured.data())
+
+
+def streams(
+    folder: str, objects: Objects, started: Mapping[str, Any], place: Place
+) -> tuple[dict[str, Stream], Stdin | None, tuple[str, ...]]:
+    """What the launcher kept of the standard streams, and what standard input was."""
+    from vestige.model import redaction
+
+    problems: list[str] = []
+    try:
+        with open(os.path.join(folder, "streams.json"), encoding="utf-8") as file:
+            document = json.load(file)
+    except (OSError, ValueError):
+        document = {}
+    found: dict[str, Stream] = {}
+    for name in ("stdout", "stderr", "terminal"):
+        try:
+            with open(os.path.join(folder, name), "rb") as file:
+                data = redaction.redact_stream(file.read())
+            sizes = document.get(name) or {}
+            found[name] = Stream(
+                digest=objects.put(data), size=sizes.get("size", len(data)), truncated=bool(sizes.get("truncated", False))
+            )
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            problems.append(f"{name} was not kept: {error.strerror}")
+    stdin = document.get("stdin") or started.get("stdin")
+    if not isinstance(stdin, dict):
+        return found, None, tuple(problems)
+    path = stdin.get("path")
+    content: Digest | None = None
+    if path and os.path.isfile(path):
+        content = digest.of_file(path)[1]
+    shown = relative(os.path.realpath(path), place.root) if path else None
+    return found, Stdin(kind=stdin.get("kind", "closed"), path=shown, digest=content), tuple(problems)
+
+
+def gaps(method: str, folder: str) -> tuple[str, ...]:
+    """What this way of observing cannot see, in one line each."""
+    found = []
+    if method == "audit":
+        from vestige.observe import audit
+
+        found.append(audit.GAP)
+    if method == "none":
+        found.append("files were not observed: only what was declared is known")
+    if method in ("notify", "outer") and not os.path.exists(os.path.join(folder, "closed.json")):
+        found.append("the watcher was killed: what happened after that was not seen")
+    return tuple(found)
+
+
+def environment_of(data: bytes) -> Environment:
+    """An environment that was stored."""
+    return wire.decode(Environment, json.loads(data))

@@ -1,0 +1,77 @@
+"""The journal of a run, read as it grows; for a run inside another one, the part of the outer journal that is its own."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from vestige.observe.watcher import FLUSH_MARK
+
+_BLOCK = 1 << 20
+
+
+class Tail:
+    """Lines that have been written since the last look.
+
+    A run inside another run cannot have a listener of its own: the kernel allows one. The watcher above sees what its
+    processes do, so its journal is read here, and what does not belong to the tree of processes below ours is passed over.
+    """
+
+    def __init__(self, folder: str, outer: str | None, started: Mapping[str, Any]) -> None:
+        self._path = os.path.join(outer or folder, "events.jsonl")
+        self._outer = outer is not None
+        self._id = started["id"]
+        self._since = started.get("sequence") or 0
+        processes = started.get("processes_of_vestige") or {}
+        self._own = {pid for name in ("launcher", "watcher", "recorder") if (pid := _pid(processes, name))}
+        self._tree = {pid} if (pid := _pid(processes, "command")) else set()
+        self._watcher = _pid(processes, "watcher")
+        self._at = 0
+        self._rest = b""
+
+    def lines(self) -> Iterator[bytes]:
+        """What has been added, whole lines only."""
+        if self._outer:
+            self._flush()
+        try:
+            with open(self._path, "rb", 0) as file:
+                file.seek(self._at)
+                while block := file.read(_BLOCK):
+                    self._at += len(block)
+                    *whole, self._rest = (self._rest + block).split(b"\n")
+                    for line in whole:
+                        if not self._outer or self._is_ours(line):
+                            yield line + b"\n"
+        except FileNotFoundError:
+            return
+
+    def _is_ours(self, line: bytes) -> bool:
+        try:
+            op, seq, pid, *rest = json.loads(line)
+        except (ValueError, TypeError):
+            return False
+        if op == "v":
+            return True
+        if seq < self._since:
+            return False
+        if op == "h":
+            return True
+        if op == "p" and len(rest) >= 3:
+            parent = rest[2]
+            if (parent in self._tree or parent == self._watcher) and pid not in self._own:
+                self._tree.add(pid)
+        return pid in self._tree
+
+    def _flush(self) -> None:
+        """Have the watcher above bring its journal to the file: it does so before it answers this call."""
+        try:
+            os.close(os.open(FLUSH_MARK + self._id, os.O_RDONLY))
+        except OSError:
+            pass
+
+
+def _pid(processes: Mapping[str, Any], name: str) -> int | None:
+    found = processes.get(name)
+    return found[0] if isinstance(found, list) and found else None

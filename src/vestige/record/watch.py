@@ -1,0 +1,374 @@
+"""The watcher's side of a recording: starts the command and the recorder, watches, reaps, and outlives every orphan."""
+
+from __future__ import annotations
+
+import _signal  # type: ignore[import-not-found]  # `signal` would load enum
+import ctypes
+import errno
+import mmap
+import os
+import sys
+
+from vestige.launch import child, streams
+from vestige.observe import notify, watcher
+from vestige.record import identity, preimage, secrets
+from vestige.record.journal import Begun
+from vestige.store import project
+from vestige.store.objects import Objects
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from vestige.record.options import Options
+
+_PR_SET_CHILD_SUBREAPER = 36
+_IGNORED = ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT", "SIGPIPE", "SIGTSTP", "SIGTTIN", "SIGTTOU", "SIGUSR1", "SIGUSR2")
+
+
+class Ground:
+    """What the watcher and the recorder share: descriptors and a page of memory."""
+
+    __slots__ = ("command", "control", "done", "listener", "message", "method", "recorder", "snapshot", "watched")
+
+    def __init__(self, control: int, done: int) -> None:
+        self.control = control
+        self.done = done
+        self.listener: int | None = None
+        self.method = "none"
+        self.command = 0
+        self.recorder = 0
+        #: the kernel's message is received into this page, so that a stand-in knows what was not answered
+        self.message = (ctypes.c_char * 80).from_buffer(mmap.mmap(-1, mmap.PAGESIZE))
+        self.snapshot = os.pipe()
+        self.watched = os.pipe()
+
+    def descriptors(self) -> set[int]:
+        """What must stay open."""
+        listener = set() if self.listener is None else {self.listener}
+        return {self.control, self.done, *self.snapshot, *self.watched} | listener
+
+
+def main(
+    program: str,
+    argv: list[str],
+    environ: dict[str, str],
+    options: Options,
+    begun: Begun | None,
+    standard: streams.Streams,
+    control: int,
+    done: int,
+) -> None:
+    """All that the watcher does, from its fork to its end."""
+    import _socket
+
+    ground = Ground(control, done)
+    own_session = standard.terminal is not None
+    if own_session:
+        os.setsid()
+        standard.make_controlling()
+    _become_subreaper()
+    ours, theirs = _socket.socketpair()
+    ground.command = os.fork()
+    if ground.command == 0:
+        _command(program, argv, environ, options, begun, standard, theirs.fileno(), control)
+    theirs.close()
+    if not own_session:
+        os.setsid()
+    _ignore_signals()
+    _send(control, b"p", ground.command)
+    if begun is not None:
+        ground.method = _agree(ours.fileno(), ground, begun, program, options)
+    ours.close()
+    standard.close_all()
+    _leave_standard_streams(ground.descriptors(), begun)
+    if begun is None:
+        Parent(ground, None, options).watch()
+        return
+    processes = {
+        "launcher": identity.process(os.getppid()),
+        "watcher": identity.process(os.getpid()),
+        "command": identity.process(ground.command),
+    }
+    begun.started["processes_of_vestige"] = processes
+    begun.started["method"] = ground.method
+    ground.recorder = os.fork()
+    if ground.recorder == 0:
+        processes["recorder"] = identity.process(os.getpid())
+        _recorder(ground, begun, options)
+    os.close(ground.snapshot[1])
+    os.close(ground.watched[0])
+    processes["recorder"] = identity.process(ground.recorder)
+    begun.write("started.json", begun.started)
+    Parent(ground, begun, options).watch()
+    os.close(ground.watched[1])
+    if ground.recorder == 0:
+        from vestige.record import recorder
+
+        recorder.finish(begun.folder, done=done)
+
+
+def _command(
+    program: str,
+    argv: list[str],
+    environ: dict[str, str],
+    options: Options,
+    begun: Begun | None,
+    standard: streams.Streams,
+    socket: int,
+    control: int,
+) -> None:
+    """The child, up to the moment when it becomes the command. Never returns."""
+    try:
+        if begun is not None and _observes(program, options):
+            prepare = lambda: _install(socket, begun, environ)  # noqa: E731
+        elif begun is not None and options.observe != "none":
+            _audit(begun, environ)
+            prepare = None
+        else:
+            prepare = None
+        steps = [step for step in (options.confine, prepare) if step is not None]
+        child.execute(program, argv, environ, standard, steps=steps, report=control, cwd=options.cwd, umask=options.umask)
+    finally:
+        os._exit(127)
+
+
+def _observes(program: str, options: Options) -> bool:
+    """Whether the kernel is to be asked: not where a program must gain privileges, which a filter would forbid."""
+    if options.observe not in ("auto", "notify") or not notify.supported():
+        return False
+    return options.observe == "notify" or os.geteuid() == 0 or not child.gains_privileges(program)
+
+
+def _install(socket: int, begun: Begun, environ: dict[str, str]) -> None:
+    """In the child: put the filter on, and hand the listener to the watcher; where that is refused, fall back."""
+    try:
+        listener = notify.install()
+    except notify.RefusedError as refused:
+        notify.send_refusal(socket, refused.errno)
+        if not _joins(begun, refused.errno):
+            _audit(begun, environ)
+        return
+    environ["VESTIGE_JOURNAL"] = begun.folder
+    notify.send_listener(socket, listener)
+    os.close(listener)
+
+
+def _joins(begun: Begun, number: int) -> bool:
+    """Whether a run above us observes already, so that its journal tells what our command does."""
+    return number == errno.EBUSY and begun.outer is not None
+
+
+def _audit(begun: Begun, environ: dict[str, str]) -> None:
+    from vestige.observe import audit
+
+    environ.pop("VESTIGE_JOURNAL", None)
+    environ.update(audit.environment(environ, begun.folder, os.path.join(begun.folder, "events.jsonl")))
+
+
+def _agree(socket: int, ground: Ground, begun: Begun, program: str, options: Options) -> str:
+    """Which way of observing the child has ended up with."""
+    if options.observe == "none":
+        return "none"
+    if not _observes(program, options):
+        return "audit"
+    ground.listener, refused = notify.receive_listener(socket)
+    if ground.listener is not None:
+        return "notify"
+    return "outer" if _joins(begun, refused) else "audit"
+
+
+def _recorder(ground: Ground, begun: Begun, options: Options) -> None:
+    """The recorder, from its fork to its end. Never returns."""
+    status = 1
+    try:
+        os.close(ground.snapshot[0])
+        os.close(ground.watched[1])
+        from vestige.record.code import CodeOfRun
+
+        code = CodeOfRun(begun.place, options.config)
+        if options.code:
+            code.take()
+        _tell_taken(ground.snapshot[1])
+        from vestige.record import recorder
+
+        recorder.main(begun, options.config, ground, code)
+        status = 0
+    except BaseException:
+        import traceback
+
+        traceback.print_exc()  # into the log of the run's folder
+    finally:
+        os._exit(status)
+
+
+def _tell_taken(end: int) -> None:
+    """The snapshot has been taken: what was put aside may go on. Short runs have ended by then."""
+    try:
+        os.write(end, b"1")
+    except BrokenPipeError:
+        pass
+
+
+class Parent:
+    """The watcher as the command's parent: it reaps whatever ends, and listens to the kernel until nobody is left."""
+
+    __slots__ = ("_begun", "_ended", "_ground", "_options", "_wake", "_watch")
+
+    def __init__(self, ground: Ground, begun: Begun | None, options: Options) -> None:
+        self._ground = ground
+        self._begun = begun
+        self._options = options
+        self._ended = False
+        self._watch: watcher.Watch | None = None
+        self._wake = os.pipe()
+        for end in self._wake:
+            os.set_blocking(end, False)
+        _signal.set_wakeup_fd(self._wake[1], warn_on_full_buffer=False)
+        _signal.signal(_signal.SIGCHLD, lambda *_: None)
+
+    def watch(self) -> None:
+        """Until nothing of the run lives any more."""
+        ground, begun = self._ground, self._begun
+        if ground.listener is not None and begun is not None:
+            self._watch = self._watcher(ground.listener, begun)
+            self._reap()
+            self._watch.loop({self._wake[0]: self._reap_now, ground.snapshot[0]: self._snapshot_taken})
+            os.close(ground.listener)
+            while not self._ended:
+                self._reap(block=True)
+        else:
+            while not self._reap(block=True):
+                pass
+        if begun is not None:
+            begun.write("closed.json", {"seq": identity.sequence(), "unreadable": self._watch.unreadable if self._watch else 0})
+
+    def _watcher(self, listener: int, begun: Begun) -> watcher.Watch:
+        place = begun.place
+        journal = os.open(
+            os.path.join(begun.folder, "events.jsonl"), os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o666
+        )
+        own = (place.store.rstrip("/") + "/", project.cache_home().rstrip("/") + "/", project.state_dir().rstrip("/") + "/")
+        save = preimage.saver(Objects(place.store), preimage.rule(self._options.config, place.root))
+        return watcher.Watch(
+            listener,
+            journal,
+            self._ground.message,
+            root=place.root,
+            own=own,
+            preimage=save,
+            redact=_redactor(),
+            snapshot_due=self._options.code,
+        )
+
+    def _snapshot_taken(self) -> None:
+        """The recorder says so; or it is gone."""
+        said = os.read(self._ground.snapshot[0], 16)
+        if self._watch is not None:
+            self._watch.snapshot_taken(late=not said)
+
+    def _reap_now(self) -> None:
+        self._reap()
+
+    def _reap(self, *, block: bool = False) -> bool:
+        """Take what has ended; True where no child is left but the recorder."""
+        try:
+            os.read(self._wake[0], 4096)
+        except BlockingIOError:
+            pass
+        ground = self._ground
+        options = os.WUNTRACED | os.WCONTINUED | (0 if block else os.WNOHANG)
+        while True:
+            if block and self._only_recorder():
+                return True
+            try:
+                pid, status, usage = os.wait4(-1, options)
+            except ChildProcessError:
+                return True
+            if pid == 0:
+                return False
+            if pid == ground.command:
+                self._changed(status, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024)
+            elif pid == ground.recorder and (os.WIFEXITED(status) or os.WIFSIGNALED(status)):
+                ground.recorder = 0
+            if block and self._watch is not None:
+                return False
+
+    def _only_recorder(self) -> bool:
+        """Whether the command and all its orphans have ended, and only the recorder waits for us."""
+        if not self._ended:
+            return False
+        try:
+            with open("/proc/thread-self/children", "rb") as file:
+                return not set(file.read().split()) - {str(self._ground.recorder).encode()}
+        except OSError:
+            return True
+
+    def _changed(self, status: int, cpu: float, memory: int) -> None:
+        control = self._ground.control
+        if os.WIFSTOPPED(status):
+            _send(control, b"s", os.WSTOPSIG(status))
+        elif os.WIFCONTINUED(status):
+            _send(control, b"c", 0)
+        else:
+            self._ended = True
+            if self._watch is not None:
+                self._watch.note("e", self._ground.command, flags=status)
+                self._watch.flush()
+            if self._begun is not None:
+                try:
+                    self._begun.end(status, usage=(cpu, memory))
+                except OSError:
+                    pass
+            _send(control, b"e", status)
+
+
+def _send(control: int, kind: bytes, number: int) -> None:
+    try:
+        os.write(control, child.MESSAGE.pack(kind, number))
+    except OSError:
+        pass  # the launcher is gone; the record goes on
+
+
+def _become_subreaper() -> None:
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+def _ignore_signals() -> None:
+    for name in _IGNORED:
+        _signal.signal(getattr(_signal, name), _signal.SIG_IGN)
+
+
+def _leave_standard_streams(keep: set[int], begun: Begun | None) -> None:
+    """Hold nothing of the user's open: a reader of theirs waits for the end of what we hold."""
+    null = os.open(os.devnull, os.O_RDWR)
+    log = null
+    if begun is not None:
+        try:
+            log = os.open(os.path.join(begun.folder, "log"), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
+        except OSError:
+            log = null
+    os.dup2(null, 0)
+    os.dup2(null, 1)
+    os.dup2(log, 2)
+    for name in os.listdir("/proc/self/fd"):
+        descriptor = int(name)
+        if descriptor > 2 and descriptor not in keep:
+            try:
+                os.close(descriptor)
+            except OSError:
+                pass
+
+
+def _redactor() -> Callable[[list[str]], list[str]]:
+    environ = dict(os.environ)
+
+    def redact(words: list[str]) -> list[str]:
+        if not secrets.suspicious(words, environ):
+            return words
+        from vestige.model import redaction
+
+        return list(redaction.redact_argv(words, environ, secrets.key(project.state_dir()))[0])
+
+    return redact
