@@ -156,9 +156,10 @@ def _store(opened: Project) -> Iterator[Finding]:
     writable = os.access(opened.store, os.W_OK)
     yield Finding("store", "good" if writable else "missing", opened.store + ("" if writable else ": cannot be written"))
     records = sum(1 for _ in opened.records.paths())
-    yield Finding("records", "good", f"{records:,} of runs", size=_size(opened.records.runs))
+    yield Finding("records", "good", f"{records:,} {'run' if records == 1 else 'runs'}", size=_size(opened.records.runs))
     yield Finding("objects", "good", "environments, streams, kept files", size=_size(opened.objects.folder))
-    yield Finding("code", "good", f"{len(opened.code.trees()):,} different snapshots", size=opened.code.size())
+    trees = len(opened.code.trees())
+    yield Finding("code", "good", f"{trees:,} {'snapshot' if trees == 1 else 'different snapshots'}", size=opened.code.size())
     active = journal.list_active(opened.store)
     lost = sum(journal.state(one) == "lost" for one in active)
     if active:

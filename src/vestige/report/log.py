@@ -40,6 +40,7 @@ _SUMMARY: dict[str, Callable[[Summary], str]] = {
     "gaps": lambda one: str(one.gaps),
 }
 _OPTIONAL = ("name", "tags", "note", "parent")
+_TITLES = {"duration": "took"}
 _NUMBERS = ("duration", "exit_code", "inputs", "outputs", "gaps")
 
 
@@ -69,7 +70,7 @@ def table(entries: Iterable[Entry], names: Sequence[str], style: Style, now: flo
     used = [
         i for i in range(len(names)) if names[i] not in ("name", "tags", "note", "parent") or any(row[i].text for row in rows)
     ]
-    titles = [names[i].replace("_", " ") for i in used]
+    titles = [_TITLES.get(names[i], names[i].replace("_", " ")) for i in used]
     rows = [[row[i] for i in used] for row in rows]
     elastic = next((i for i, name in enumerate(titles) if name in ("command", "note", "label")), len(titles) - 1)
     yield from styles.table(style, titles, rows, elastic=elastic, last=True)

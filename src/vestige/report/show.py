@@ -14,6 +14,9 @@ from vestige.report import style as styles
 from vestige.report.style import Cell, Style, printable
 
 _INDENT = 14
+_FEW = 6  # variables that are shown without --all
+#: Variables that tell little of a run, though they may bear on it: shown with --all.
+_COMMONPLACE = frozenset({"HOME", "PATH", "SHELL", "LANG", "USER", "LOGNAME", "TERM", "TZ", "PWD", "TMPDIR"})
 _MANY = 40  # files of one list that are shown without --all
 _HIDDEN = {
     "cache": "what programs keep to be faster: bytecode, fonts, compiled kernels",
@@ -118,10 +121,11 @@ def _context(shown: Shown, *, everything: bool) -> Iterator[tuple[str, str]]:
     job = [printable(str(value)) for name, value in (run.job or {}).items() if value is not None and name != "container"]
     if job:
         yield "job", " ".join(job)
-    if run.variables:
-        named = [f"{name}={quote(printable(value))}" for name, value in sorted(run.variables.items())]
-        shown_few = named if everything or len(named) <= 6 else [*named[:6], f"and {len(named) - 6} more"]
-        yield "variables", ", ".join(shown_few)
+    telling = {name: value for name, value in run.variables.items() if everything or name not in _COMMONPLACE}
+    if telling:
+        named = [f"{name}={quote(printable(_short(value, everything=everything)))}" for name, value in sorted(telling.items())]
+        more = len(run.variables) - min(len(named), _FEW)
+        yield "variables", ", ".join(named if everything or not more else [*named[:_FEW], f"{more} more (--all)"])
     if run.redactions:
         yield "redacted", ", ".join(f"{one.at} ({one.kind})" for one in run.redactions)
     if run.stdin is not None and run.stdin.path:
@@ -150,6 +154,10 @@ def _context(shown: Shown, *, everything: bool) -> Iterator[tuple[str, str]]:
     if run.observation is not None:
         seen = f", {styles.count(run.observation.events, 'event')}" if run.observation.events else ""
         yield "observed by", f"{run.observation.method}{seen}"
+
+
+def _short(value: str, *, everything: bool) -> str:
+    return value if everything else styles.cut(value, 30)
 
 
 def _code(run: Run) -> str:
