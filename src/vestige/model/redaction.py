@@ -87,17 +87,16 @@ _ARMOUR = (
     r"-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----(?=(?s:.{0,200}?)[A-Za-z0-9+/=]{40})"
     r"(?:(?s:.{0,20000}?)-----END [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----|[A-Za-z0-9+/=:,. \t\r\n\\\-]{0,20000})"
 )
-_USERINFO = r"[A-Za-z][A-Za-z0-9+.\-]{1,30}://(?:([^\s/?#:@\"'<>]{20,})@|[^\s/?#:@\"'<>]*:([^\s/?#\"'<>]+)@(?!sha\d+:))"
+_USERINFO = r"://(?:([^\s/?#:@\"'<>]{20,})@|[^\s/?#:@\"'<>]*:([^\s/?#\"'<>]+)@(?!sha\d+:))"
 _QUERY = (
     r"(?i)[?&;](?:sig|sas|(?:[a-z]+_)?token|auth|api_?key|(?:client_?)?secret|password|passwd|pwd|signature"
     r"|x-(?:amz|goog)-(?:signature|credential|security-token)|awsaccesskeyid)=([^&\s\"'#<>«]{6,})"
 )
 _CONDA = r"://[^/\s]+/t/((?:[a-z]{2}-)?[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}|[A-Za-z0-9_]{20,})(?=/)"
 _CONDA_CHANNEL = r"(?i)^(?!file:)[a-z0-9+.\-]+://\S*?/t/([^/\s«]+)(?=/|$)"
-_AUTHORIZATION = (
-    r"(?i)authorization[\"']?\s*[:=,]\s*[\"']?(?:(?:basic|bearer|token|digest|apikey|negotiate)\s+)([A-Za-z0-9._~+/=\-]{8,})"
-    r"|(?-i:[Bb]earer|BEARER)\s+(?=[A-Za-z._~+/=\-]*[0-9])([A-Za-z0-9._~+/=\-]{20,})"
-)
+# These two, and the next, are for a text in small letters.
+_AUTHORIZATION = r"authorization[\"']?\s*[:=,]\s*[\"']?(?:basic|bearer|token|digest|apikey|negotiate)\s+([a-z0-9._~+/=\-]{8,})"
+_BEARER = r"bearer\s+(?=[a-z._~+/=\-]*[0-9])([a-z0-9._~+/=\-]{20,})"
 # Begins at the word that betrays it; the rest of the name is looked up to the left.
 _ASSIGNMENT = (
     r"(?:passw(?:or)?d|passphrase|secret|token|credential|api[_\-]?key|_key|-key|_pwd|_pass|_auth)[a-z0-9_\-]{0,30}"
@@ -256,13 +255,15 @@ def _find(text: str, known: Mapping[str, str]) -> list[Span]:
         while position >= 0:
             spans.append((position, position + len(value), kind_of_name(variable), variable))
             position = text.find(value, position + len(value))
-    for kind, literals, expression in _FAMILIES:
-        if any(literal in text for literal in literals):
-            spans += [
-                (*found.span(found.lastindex or 0), kind, None)
-                for found in _compiled(expression).finditer(text)
-                if not found.start() or text[found.start() - 1] not in _INSIDE
-            ]
+    present = set(_compiled(_any_literal()).findall(text))
+    if present:
+        for kind, literals, expression in _FAMILIES:
+            if any(literal.startswith(beginning) for literal in literals for beginning in present):
+                spans += [
+                    (*found.span(found.lastindex or 0), kind, None)
+                    for found in _compiled(expression).finditer(text)
+                    if not found.start() or text[found.start() - 1] not in _INSIDE
+                ]
     if "PRIVATE KEY" in text:
         spans += _matches(_ARMOUR, "private-key", text)
     if "://" in text:
@@ -273,11 +274,23 @@ def _find(text: str, known: Mapping[str, str]) -> list[Span]:
     lower = text.lower()
     if len(lower) != len(text):  # some letters grow when they are made small
         lower = text.translate(_SMALL)
-    if "bearer" in lower or "authorization" in lower:
-        spans += _matches(_AUTHORIZATION, "authorization", text)
+    for word, expression in (("authorization", _AUTHORIZATION), ("bearer", _BEARER)):
+        if word in lower:
+            spans += _matches(expression, "authorization", lower)
     if any(literal in lower for literal in _ASSIGNMENT_LITERALS):
         spans += _assignments(text, lower)
     return _joined(spans)
+
+
+@cache
+def _any_literal() -> str:
+    """One expression for the beginnings of all families, parted by first letters: one pass over a text instead of forty."""
+    literals = {literal for _, some, _ in _FAMILIES for literal in some}
+    shortest = sorted(one for one in literals if not any(one != other and one.startswith(other) for other in literals))
+    parted: dict[str, list[str]] = {}
+    for literal in shortest:
+        parted.setdefault(literal[0], []).append(literal[1:].replace(".", r"\."))
+    return "|".join(f"{first}(?:{'|'.join(rest)})" for first, rest in parted.items())
 
 
 def _matches(expression: str, kind: str, text: str) -> list[Span]:
