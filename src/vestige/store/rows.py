@@ -89,7 +89,7 @@ def of(document: wire.Document, *, root: str | None = None) -> Row:
     try:
         uses = _uses(document, root)
         return Row(_run(document, uses), uses)
-    except (TypeError, KeyError, AttributeError, ValueError, IndexError) as error:
+    except (TypeError, KeyError, AttributeError, ValueError, IndexError, OverflowError) as error:
         raise DamagedError(f"a key of the record holds what it cannot hold: {error}") from error
 
 
@@ -142,7 +142,7 @@ def _run(document: wire.Document, uses: list[UseRow]) -> RunRow:
         kind=storable(document.get("kind") or "command"),
         status=storable(document.get("status") or "finished"),
         started=instant(document.get("started")),
-        duration=document.get("duration"),
+        duration=None if document.get("duration") is None else float(document["duration"]),
         sequence=document.get("sequence") or 0,
         parent=_stored(document.get("parent")),
         command=dumps(command),
@@ -161,18 +161,22 @@ def _run(document: wire.Document, uses: list[UseRow]) -> RunRow:
         snapshot=code.get("snapshot"),
         environment=document.get("environment"),
     )
-    _check(row, _RUN_TYPES)
+    if not _fits(tuple(map(type, row)), _RUN) or not (
+        _LEAST <= row.sequence <= _MOST and _LEAST <= (row.exit_code or 0) <= _MOST
+    ):
+        raise TypeError(f"{row!r:.100}")
     if not isinstance(command, list | tuple) or not all(isinstance(word, str) for word in command):
         raise TypeError("command is a list of texts")
     return row
 
 
 def _uses(document: wire.Document, root: str | None) -> list[UseRow]:
-    rows: list[UseRow] = []
-    at: tuple[int, Any] = (document.get("sequence") or 0, document.get("started"))
+    found: list[tuple[Any, ...]] = []
+    add, access_code, role_code = found.append, _ACCESS.get, _ROLE.get
+    at: tuple[Any, Any] = (document.get("sequence") or 0, document.get("started"))
     duration = document.get("duration") or 0.0
-    end: tuple[int, Any] = (at[0] + round(duration * 1_000_000), document.get("ended") or at[1])
-    for written, key, otherwise in ((0, "inputs", at), (1, "outputs", end)):
+    end: tuple[Any, Any] = (at[0] + round(duration * 1_000_000), document.get("ended") or at[1])
+    for written, key, early, late in ((0, "inputs", "first", "last"), (1, "outputs", "last", "first")):
         for use in document.get(key) or ():
             get = use.get
             path = use["path"]
@@ -180,16 +184,16 @@ def _uses(document: wire.Document, root: str | None) -> list[UseRow]:
                 path = wire.unescape(path)
             if root is not None:
                 path = os.path.normpath(os.path.join(root, path))
-            moment = get("last") or get("first") if written else get("first") or get("last")
-            seq, when = (moment["seq"], moment["time"]) if moment else otherwise
+            moment = get(early) or get(late)
+            seq, when = (moment["seq"], moment["time"]) if moment else end if written else at
             access, role = get("access") or "read", get("role") or "data"
-            row = UseRow(
+            row = (
                 path,
                 get("digest"),
                 get("before"),
                 written,
-                _ACCESS.get(access, access),
-                _ROLE.get(role, role),
+                access_code(access, access),
+                role_code(role, role),
                 get("size"),
                 seq,
                 instant(when),
@@ -198,9 +202,10 @@ def _uses(document: wire.Document, root: str | None) -> list[UseRow]:
                 1 if get("recovered") else 0,
                 get("kind"),
             )
-            _check(row, _USE_TYPES)
-            rows.append(row)
-    return rows
+            if not _fits(tuple(map(type, row)), _USE) or not (_LEAST <= seq <= _MOST and _LEAST <= (row[6] or 0) <= _MOST):
+                raise TypeError(f"{row!r:.100}")
+            add(row)
+    return [UseRow._make(one) for one in found]
 
 
 #: What a database can hold, by the letters of the two lines below: Some text, text or None, an Integer, a number or None …
@@ -209,20 +214,18 @@ _TYPES: dict[str, frozenset[type]] = {
     "s": frozenset({str, type(None)}),
     "I": frozenset({int}),
     "i": frozenset({int, type(None)}),
-    "f": frozenset({int, float, type(None)}),
+    "f": frozenset({float, type(None)}),
     "N": frozenset({int, str}),
 }
-_USE_TYPES = tuple(_TYPES[letter] for letter in "SssINNiIiIIIs")
-_RUN_TYPES = tuple(_TYPES[letter] for letter in "SsSSSifIsSSiiIIssIssssss")
+_USE = "SssINNiIiIIIs"
+_RUN = "SsSSSifIsSSiiIIssIssssss"
 _LINKED = frozenset(code for name, code in _ROLE.items() if name in LINKED_ROLES)
 
 
-def _check(row: tuple[Any, ...], types: tuple[frozenset[type], ...]) -> None:
-    """Only what a database can hold goes into one."""
-    for value, allowed in zip(row, types, strict=True):
-        kind = type(value)
-        if kind not in allowed or (kind is int and not _LEAST <= value <= _MOST):
-            raise TypeError(f"{value!r:.60}")
+@lru_cache(maxsize=256)
+def _fits(kinds: tuple[type, ...], letters: str) -> bool:
+    """Whether values of these types can go into a database's columns."""
+    return all(kind in _TYPES[letter] for kind, letter in zip(kinds, letters, strict=True))
 
 
 def _stored(text: str | None) -> str | None:

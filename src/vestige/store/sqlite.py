@@ -8,8 +8,10 @@ from typing import TypeAlias
 
 from vestige.model.run import Run
 from vestige.store import journal, sync
+from vestige.store.comparison import Plan, compare
 from vestige.store.database import File, FileIndex, in_memory
 from vestige.store.journal import Active
+from vestige.store.reading import read
 from vestige.store.records import Damaged, Records
 from vestige.store.tables import Tables
 
@@ -30,10 +32,10 @@ class StoreIndex(FileIndex):
         self._records = Records(store_dir)
         self._active = active
         self._progress = progress
-        self._plan = sync.Plan()
+        self._plan = Plan()
 
     def find(self) -> bool:
-        self._plan = sync.plan(self.tables, self._records)
+        self._plan = compare(self.tables, self._records)
         return bool(self._plan)
 
     def fill(self) -> None:
@@ -43,7 +45,7 @@ class StoreIndex(FileIndex):
         if not self._plan.is_simple():
             return None
         over = in_memory()
-        rows = {row.run.id: row for _, row, _ in sync.parsed(self._records, self._plan.new) if row is not None}
+        rows = {row.run.id: row for _, row, _ in read(self._records, self._plan.new) if row is not None}
         over.insert(list(rows.values()))
         return over
 

@@ -43,6 +43,7 @@ _NEWEST_FIRST = " ORDER BY use.time DESC, use.seq DESC, use.n DESC"
 _ADD_WORD = "INSERT INTO word VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET rest = NULL WHERE rest IS NOT excluded.rest"
 _ADD_RUN = "INSERT INTO run VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 _ADD_USE = "INSERT INTO use VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_SLOWING = ("use_digest", "use_path")
 _WORDS = 6  # how many of a run's columns, at its row's end, are words
 
 
@@ -139,7 +140,10 @@ class Tables:
                 texts.update(use[:3])
         texts.discard(None)
         keys: dict[Any, int | None] = {**self._add_words(texts), None: None}
-        numbers = self._numbers(taken)
+        for run_id in self.numbers([row.run.id for row in taken]):
+            self.remove(run_id)
+        first = self._last("run") + 1
+        numbers = range(first, first + len(taken))
         next_use = self._last("use") + 1
         run_rows: list[tuple[Any, ...]] = []
         use_rows: list[tuple[Any, ...]] = []
@@ -153,16 +157,17 @@ class Tables:
             next_use = last + 1
         self.db.executemany(_ADD_RUN, run_rows)
         self.db.executemany(_ADD_USE, use_rows)
-        return numbers
+        return list(numbers)
 
-    def _numbers(self, taken: Sequence[rows.Row]) -> list[int]:
-        """A number for each run, after what was known of it is gone."""
-        ids = [words.storable(row.run.id) for row in taken]
-        for run_id in ids:
-            if self.db.execute("SELECT 1 FROM run WHERE id = ?", (run_id,)).fetchone():
-                self.remove(words.restored(run_id))
-        start = self._last("run") + 1
-        return list(range(start, start + len(ids)))
+    def numbers(self, run_ids: Sequence[str]) -> dict[str, int]:
+        """The numbers of the runs that are known."""
+        found: dict[str, int] = {}
+        ids = [words.storable(run_id) for run_id in run_ids]
+        for start in range(0, len(ids), 500):
+            part = ids[start : start + 500]
+            sql = f"SELECT id, n FROM run WHERE id IN ({', '.join('?' * len(part))})"  # noqa: S608  # only question marks
+            found.update((words.restored(run_id), n) for run_id, n in self.db.execute(sql, part))
+        return found
 
     def _last(self, table: str) -> int:
         return cast("int", self.db.execute(f"SELECT coalesce(max(n), 0) FROM {table}").fetchone()[0])  # noqa: S608
@@ -201,8 +206,31 @@ class Tables:
 
 def create(db: sqlite3.Connection) -> None:
     """Make the tables where they are not there."""
+    db.executescript(f"BEGIN IMMEDIATE; {_schema()} COMMIT;")
+
+
+def leave_unfinished(db: sqlite3.Connection) -> None:
+    """Do without what makes questions quick and taking in slow, until `finish` is called."""
+    for name in _SLOWING:
+        db.execute(f"DROP INDEX IF EXISTS {name}")
+
+
+def finish(db: sqlite3.Connection) -> None:
+    """Make what was left."""
+    for line in _schema().splitlines():
+        if line.startswith(tuple(f"CREATE INDEX IF NOT EXISTS {name} " for name in _SLOWING)):
+            db.execute(line)
+
+
+def is_finished(db: sqlite3.Connection) -> bool:
+    """Whether nothing was left unfinished."""
+    found = db.execute("SELECT count(*) FROM sqlite_master WHERE name IN (?, ?)", _SLOWING).fetchone()
+    return bool(found[0] == len(_SLOWING))
+
+
+def _schema() -> str:
     with open(os.path.join(os.path.dirname(__file__), "schema.sql"), encoding="utf-8") as file:
-        db.executescript(f"BEGIN IMMEDIATE; {file.read()} COMMIT;")
+        return file.read()
 
 
 def _conditions(query: RunQuery) -> tuple[str, list[object]]:
@@ -287,4 +315,4 @@ def _age(one: Summary) -> tuple[str, int, str]:
     return one.started, one.sequence, one.id
 
 
-__all__ = ["VERSION", "Tables", "create"]
+__all__ = ["VERSION", "Tables", "create", "finish", "is_finished", "leave_unfinished"]
