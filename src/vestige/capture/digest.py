@@ -305,7 +305,10 @@ def _quickly(path: str, before: os.stat_result, algorithm: str) -> tuple[Signatu
     """The common case, small and undisturbed, with nothing done twice; None where it is not so common."""
     if not stat.S_ISREG(before.st_mode):
         return None
-    fd = _open(path)
+    try:
+        fd = os.open(path, _FLAGS | _NOATIME)
+    except PermissionError:
+        fd = os.open(path, _FLAGS)
     try:
         data = os.pread(fd, before.st_size + 1, 0)
         after = os.fstat(fd)
@@ -317,11 +320,12 @@ def _quickly(path: str, before: os.stat_result, algorithm: str) -> tuple[Signatu
         or before.st_ctime_ns != after.st_ctime_ns
         or before.st_mtime_ns != after.st_mtime_ns
         or before.st_dev != after.st_dev
-        or not stat.S_ISREG(after.st_mode)
+        or before.st_mode != after.st_mode
     ):
         return None
     signature = Signature(after.st_size, after.st_mtime_ns, after.st_ctime_ns, after.st_ino, after.st_dev)
-    return signature, of_bytes(data, algorithm)
+    digest = "blake3:" + blake3(data).hexdigest() if algorithm == "blake3" else of_bytes(data, algorithm)
+    return signature, digest
 
 
 def _of_small(fd: int, size: int, algorithm: str) -> Digest | None:
