@@ -69,8 +69,8 @@ class CodeOfRun:
         own = {relative(use.path, root) for use in conclusion.outputs if not use.existed}
         changed = self._snapshots.changed(self._taken, own)
         used = {name: content for use in conclusion.inputs if use.role == "code" for name, content in self._content(use)}
-        if used:
-            self._taken = self._snapshots.add(self._taken, used)
+        if used and (added := self._snapshots.add(self._taken, used)) is not self._taken:
+            self._taken = self._snapshots.complete(added)
         context.code = replace(self._taken.code, changed_during_run=changed)
 
     def _content(self, use: ObservedUse) -> Iterator[tuple[str, str]]:
