@@ -115,6 +115,10 @@ class Config:
     def __setattr__(self, name: str, value: object) -> None:
         raise AttributeError(f"a configuration is not changed; take replaced({name}=…)")
 
+    def __reduce__(self) -> tuple[object, ...]:
+        """To be handed to another process."""
+        return Config, ({name: getattr(self, name) for name, _ in _DEFAULTS}, self._origins)
+
     def origin(self, key: str) -> str:
         """Where the value of a key came from: a file, a variable, a flag, or "default"."""
         return self._origins.get(key, "default")
