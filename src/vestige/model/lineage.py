@@ -363,7 +363,7 @@ class _Down(_Walk):
         """What a run wrote itself: what a run inside it wrote is that run's."""
         holds = bool(self._lookup.children(run))
         for write in sorted(self._lookup.uses_by(run, written=True), key=lambda use: (use.path, use.seq, use.digest or "")):
-            if write.kind == "directory" or write.deleted or write.before == write.digest is not None:
+            if write.kind == "directory" or write.deleted or write.before == write.digest:
                 continue
             if not holds or self._circles.linker.wrote_itself(write):
                 yield write
