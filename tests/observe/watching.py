@@ -48,6 +48,7 @@ def watch(
     assert listener_here is not None, os.strerror(refused)
     path = folder.parent / f"{folder.name}.journal"
     journal = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND)
+    os.write(journal, watcher.first_line().encode())
     watching = watcher.Watch(
         listener_here,
         journal,

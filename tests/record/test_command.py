@@ -321,3 +321,78 @@ def test_a_run_whose_every_process_was_killed_is_lost_and_its_files_are_traced(p
     traced = subprocess.run([*VESTIGE, "trace", "one"], cwd=project, capture_output=True, check=False)
     assert traced.returncode == 0
     assert b"in.csv" in traced.stdout
+
+
+# -- standard streams ---------------------------------------------------------------------------------------------------
+
+
+def shell(project: Path, line: str) -> subprocess.CompletedProcess[bytes]:
+    """A line as it would be typed; `vestige` is ours."""
+    vestige = " ".join(VESTIGE)
+    return subprocess.run(["sh", "-c", line.replace("vestige", vestige)], cwd=project, capture_output=True, check=False)
+
+
+def test_redirected_streams_are_input_and_output(project: Path) -> None:
+    shell(project, "vestige run sort < in.csv > sorted")
+    record = last(project)
+    assert paths(record, "inputs") == {"in.csv"}
+    assert paths(record, "outputs") == {"sorted"}
+    assert record["stdin"] == {"kind": "file", "path": "in.csv", "digest": digest((project / "in.csv").read_bytes())}
+
+
+def test_redirected_input_that_is_not_read_is_no_input(project: Path) -> None:
+    shell(project, "vestige run true < in.csv")
+    assert paths(last(project), "inputs") == set()
+
+
+def test_what_is_appended_to_a_log_is_an_append_with_the_digest_before(project: Path) -> None:
+    (project / "log").write_text("before\n")
+    shell(project, "vestige run echo after >> log")
+    written = use(last(project), "outputs", "log")
+    assert (written["access"], written["before"], written["digest"]) == (
+        "append",
+        digest(b"before\n"),
+        digest(b"before\nafter\n"),
+    )
+
+
+def test_a_command_that_reads_nothing_leaves_standard_input_to_the_next(project: Path) -> None:
+    done = shell(project, "printf 'one\\ntwo\\nthree\\n' | while read line; do vestige run echo got $line; done")
+    assert done.stdout == b"got one\ngot two\ngot three\n"
+
+
+def test_a_reader_that_goes_away_ends_the_writer(project: Path) -> None:
+    done = shell(project, "vestige run yes | head -1")
+    assert done.stdout == b"y\n"
+    record = last(project)
+    assert record["signal"] == signal.SIGPIPE
+
+
+def test_output_is_passed_on_byte_for_byte_and_kept(project: Path) -> None:
+    done = run(project, "sh", "-c", "printf '\\377\\000out'; printf err >&2")
+    assert (done.stdout, done.stderr) == (b"\xff\0out", b"err")
+    streams = last(project)["streams"]
+    assert (streams["stdout"]["digest"], streams["stdout"]["size"]) == (digest(b"\xff\0out"), 5)
+    assert streams["stderr"]["digest"] == digest(b"err")
+
+
+LOOK = """
+import os
+def state(number):
+    try:
+        os.fstat(number)
+    except OSError:
+        return "closed"
+    return "open"
+found = [state(number) for number in range(3)]
+open("found", "w").write(" ".join(found))
+"""
+
+
+def test_closed_streams_stay_closed(project: Path) -> None:
+    (project / "look.py").write_text(LOOK)
+    done = shell(project, "vestige run python3 look.py <&- >&- 2>&-")
+    assert done.returncode == 0
+    assert (project / "found").read_text() == "closed closed closed"
+    assert shell(project, "vestige run python3 look.py <&-").returncode == 0
+    assert (project / "found").read_text() == "closed open open"

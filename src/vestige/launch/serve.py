@@ -10,6 +10,7 @@ import _signal  # type: ignore[import-not-found]  # `signal` would load enum
 import _thread
 import os
 import select
+from _json import encode_basestring_ascii as quoted
 
 from vestige.launch import child, streams
 
@@ -93,6 +94,7 @@ class _Launcher:
         self._lock = _thread.allocate_lock()
         self._wake = os.pipe()
         self._background: list[tuple[int, int]] = []
+        self._offset = standard.offset()
 
     def serve(self) -> Result:
         self._catch()
@@ -312,12 +314,17 @@ class _Launcher:
         if self._standard.folder is None:
             return
         limit = self._standard.limit
-        parts = [f'"{copy.name}":{{"size":{copy.size},"truncated":{str(copy.size > limit).lower()}}}' for copy in self._copies]
+        stdin = self._standard.standards[0]
+        moved = "false" if self._offset is not None and self._standard.offset() == self._offset else "true"
+        path = "null" if stdin.path is None else quoted(stdin.path)
+        parts = [f'"stdin":{{"kind":"{stdin.kind}","path":{path},"moved":{moved}}}']
+        parts += [f'"{copy.name}":{{"size":{copy.size},"truncated":{str(copy.size > limit).lower()}}}' for copy in self._copies]
         try:
-            path = os.path.join(self._standard.folder, "streams.json")
-            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o666)
+            name = os.path.join(self._standard.folder, "streams.json")
+            descriptor = os.open(name + ".new", os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o666)
             os.write(descriptor, ("{" + ",".join(parts) + "}\n").encode())
             os.close(descriptor)
+            os.replace(name + ".new", name)
         except OSError:
             pass
 

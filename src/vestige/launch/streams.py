@@ -71,6 +71,18 @@ class Pump:
         self.name = name
 
 
+class Inherited:
+    """A regular file that the command has open from the start: its number, path, flags of open(2), and stat."""
+
+    __slots__ = ("flags", "number", "path", "signature")
+
+    def __init__(self, number: int, path: str, flags: int, signature: os.stat_result) -> None:
+        self.number = number
+        self.path = path
+        self.flags = flags
+        self.signature = signature
+
+
 class Streams:
     """The three streams, and what was made for them."""
 
@@ -114,7 +126,7 @@ class Streams:
             os.close(pump.writer)
         if self.terminal is not None:
             os.close(self.terminal.slave)
-        for one in self.standards:
+        for one in self.standards[1:]:
             if one.descriptor > 2:
                 os.close(one.descriptor)
 
@@ -129,6 +141,35 @@ class Streams:
         for one in self.standards:
             if one.descriptor > 2:
                 os.close(one.descriptor)
+
+    def inherited(self, ours: set[int]) -> list[Inherited]:
+        """The regular files among the descriptors that the command gets; those in `ours` it does not."""
+        found = [
+            Inherited(one.number, one.path, one.flags, one.signature)
+            for one in self.standards
+            if one.kind == "file" and one.path is not None and one.signature is not None
+        ]
+        for name in os.listdir("/proc/self/fd"):
+            number = int(name)
+            if number <= 2 or number in ours:
+                continue
+            try:
+                if os.get_inheritable(number) and Standard(number, number).kind == "file":
+                    one = Standard(number, number)
+                    if one.path is not None and one.signature is not None:
+                        found.append(Inherited(number, one.path, one.flags, one.signature))
+            except OSError:
+                continue
+        return found
+
+    def offset(self) -> int | None:
+        """How far standard input has been read, if it is a file."""
+        if self.standards[0].kind != "file":
+            return None
+        try:
+            return os.lseek(self.standards[0].descriptor, 0, os.SEEK_CUR)
+        except OSError:
+            return None
 
     def make_controlling(self) -> None:
         """In the watcher, leader of a session of its own: the pseudo-terminal becomes its terminal."""

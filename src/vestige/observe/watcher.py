@@ -110,7 +110,6 @@ class Watch:
         self._lines: list[str] = []
         self._lock = _thread.allocate_lock()
         self.unreadable = 0
-        self.note("v", text=repr(time.time()), flags=FORMAT)
         self._ioctl(listener, notify.SET_FLAGS, notify.SYNC_WAKE_UP)
 
     # -- the loop ----------------------------------------------------------------------------------------------------
@@ -378,6 +377,11 @@ class Watch:
                 self.note("g", text=f"an event could not be read: {type(error).__name__}: {error}")
             self._answer(message[0])
 
+    def take(self, path: str, found: os.stat_result) -> None:
+        """Hash and copy a file that the command can change without asking, since it has it open from the start."""
+        self._touched.add((found.st_dev, found.st_ino))
+        self._noted(path, found, self._preimage(path, found))
+
     def _save(self, message: tuple[int, ...], path: str, found: os.stat_result, *, needed: bool) -> bool:
         """Hash and copy what is about to be lost; False where a thread does it and gives the answer."""
         if found.st_mode & 0o170000 != stat.S_IFREG or path.startswith(self._own):
@@ -521,16 +525,7 @@ class Watch:
         text: str | None = None,
     ) -> None:
         """One line of the journal, written out when nobody waits for an answer."""
-        seq = time.clock_gettime_ns(time.CLOCK_BOOTTIME) // 1000
-        line = f'["{op}",{seq},{process},{_field(path)}'
-        if text is not None:
-            five = "null" if signature is None else _five(signature)
-            line += f",{_field(other)},{flags},{five},{quoted(_utf8(text))}"
-        elif signature is not None:
-            line += f",{_field(other)},{flags},{_five(signature)}"
-        elif flags or other is not None:
-            line += f",{_field(other)},{flags}"
-        self._lines.append(line + "]\n")
+        self._lines.append(journal_line(op, process, path, other, flags, signature, text))
         if len(self._lines) > 512:
             self.flush()
 
@@ -547,11 +542,37 @@ class Watch:
                     self.unreadable += len(lines)
 
 
+def first_line() -> str:
+    """The line with which a journal begins: its format, and the wall clock."""
+    return journal_line("v", flags=FORMAT, text=repr(time.time()))
+
+
 _SOURCES = (
     ".py", ".pyi", ".r", ".R", ".jl", ".sh", ".c", ".h", ".cc", ".cpp", ".hpp", ".f", ".f90", ".rs", ".go", ".java",
     ".js", ".ts", ".pl", ".rb", ".lua", ".m", ".sql", ".ipynb", ".cu", ".pyx", ".toml", ".yaml", ".yml", ".cfg", ".ini",
     "Makefile",
 )  # fmt: skip
+
+
+def journal_line(
+    op: str,
+    process: int = 0,
+    path: str | None = None,
+    other: str | None = None,
+    flags: int = 0,
+    signature: os.stat_result | None = None,
+    text: str | None = None,
+) -> str:
+    """An event of this moment as its line (`observe.interface` has the table)."""
+    line = f'["{op}",{time.clock_gettime_ns(time.CLOCK_BOOTTIME) // 1000},{process},{_field(path)}'
+    if text is not None:
+        five = "null" if signature is None else _five(signature)
+        line += f",{_field(other)},{flags},{five},{quoted(_utf8(text))}"
+    elif signature is not None:
+        line += f",{_field(other)},{flags},{_five(signature)}"
+    elif flags or other is not None:
+        line += f",{_field(other)},{flags}"
+    return line + "]\n"
 
 
 def _lstat(path: str) -> os.stat_result | None:

@@ -73,8 +73,9 @@ def _run(program: str, argv: Sequence[str], environ: dict[str, str], options: Op
     ours, theirs = _socket.socketpair()
     done_read, done_write = os.pipe()
     _become_subreaper()
-    sys.stdout.flush()
-    sys.stderr.flush()
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None:  # None where it is closed
+            stream.flush()
     watcher = os.fork()
     if watcher == 0:
         status = 1

@@ -21,9 +21,9 @@ from vestige.model.run import Run
 from vestige.observe import notify
 from vestige.observe.classify import Follower
 from vestige.observe.conclusion import Conclusion
-from vestige.observe.interface import Stat, parse
+from vestige.observe.interface import Event, Stat, parse
 from vestige.observe.roles import role
-from vestige.record import compose, journal, surroundings
+from vestige.record import compose, identity, journal, surroundings
 from vestige.record.code import CodeOfRun
 from vestige.record.context import NAME as CAPTURED
 from vestige.record.context import Context, attempt
@@ -105,6 +105,7 @@ class Recorder:
         self._environments = surroundings.Environments(place, self._objects)
         self._code: CodeOfRun | None = None
         self._late: set[str] = set()
+        self._streams: dict[str, Any] = {}
 
     def claim(self) -> bool:
         """Become the only one who finishes this run."""
@@ -211,6 +212,9 @@ class Recorder:
 
     def finish(self) -> Run | None:
         """Write the record, and remove the run's folder."""
+        self._streams = self._await_streams()
+        if self._streams.get("stdin", {}).get("moved") is False:
+            self._follower.feed(Event("n", 0, 0, self._streams["stdin"]["path"]))
         self._hash_inputs()
         self._look_at_environments()
         conclusion = self.conclude()
@@ -231,6 +235,18 @@ class Recorder:
         journal.discard(self._folder)
         self._cache.close()
         return run
+
+    def _await_streams(self) -> dict[str, Any]:
+        """What the launcher says of the streams; it says so when the last byte has been passed on."""
+        launcher = self._started.get("processes_of_vestige", {}).get("launcher", [0, 0])
+        deadline = time.monotonic() + _PATIENCE
+        while True:
+            try:
+                return self._active.document("streams.json")
+            except VestigeError:
+                if time.monotonic() > deadline or identity.process(launcher[0]) != launcher:
+                    return {}
+            time.sleep(0.002)
 
     def _settle_code(self, conclusion: Conclusion) -> None:
         if self._code is not None:
@@ -256,7 +272,7 @@ class Recorder:
         return content
 
     def _parts(self, conclusion: Conclusion) -> compose.Parts:
-        streams, stdin, outputs = surroundings.streams(self._folder, self._objects, self._started, self._place)
+        streams, stdin, outputs = surroundings.streams(self._folder, self._streams, self._objects, self._place)
         closed = self._closed()
         late = tuple(f"{path} changed before it could be hashed" for path in sorted(self._late))
         return compose.Parts(

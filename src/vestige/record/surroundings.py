@@ -135,22 +135,17 @@ class Environments:
 
 
 def streams(
-    folder: str, objects: Objects, started: Mapping[str, Any], place: Place
+    folder: str, document: Mapping[str, Any], objects: Objects, place: Place
 ) -> tuple[dict[str, Stream], Stdin | None, tuple[str, ...]]:
     """What the launcher kept of the standard streams, and what standard input was."""
     from vestige.model import redaction
 
     problems: list[str] = []
-    try:
-        with open(os.path.join(folder, "streams.json"), encoding="utf-8") as file:
-            document = json.load(file)
-    except (OSError, ValueError):
-        document = {}
     found: dict[str, Stream] = {}
     for name in ("stdout", "stderr", "terminal"):
         try:
             with open(os.path.join(folder, name), "rb") as file:
-                data = redaction.redact_stream(file.read())
+                data = redaction.redact_stream(file.read(), redaction.known_values(os.environ))
             sizes = document.get(name) or {}
             found[name] = Stream(
                 digest=objects.put(data), size=sizes.get("size", len(data)), truncated=bool(sizes.get("truncated", False))
@@ -159,7 +154,7 @@ def streams(
             continue
         except OSError as error:
             problems.append(f"{name} was not kept: {error.strerror}")
-    stdin = document.get("stdin") or started.get("stdin")
+    stdin = document.get("stdin")
     if not isinstance(stdin, dict):
         return found, None, tuple(problems)
     path = stdin.get("path")

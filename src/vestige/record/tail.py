@@ -22,6 +22,7 @@ class Tail:
     def __init__(self, folder: str, outer: str | None, started: Mapping[str, Any]) -> None:
         self._path = os.path.join(outer or folder, "events.jsonl")
         self._outer = outer is not None
+        self._own_path: str | None = os.path.join(folder, "events.jsonl")
         self._id = started["id"]
         self._since = started.get("sequence") or 0
         processes = started.get("processes_of_vestige") or {}
@@ -34,6 +35,7 @@ class Tail:
     def lines(self) -> Iterator[bytes]:
         """What has been added, whole lines only."""
         if self._outer:
+            yield from self._first_lines()
             self._flush()
         try:
             with open(self._path, "rb", 0) as file:
@@ -47,13 +49,21 @@ class Tail:
         except FileNotFoundError:
             return
 
+    def _first_lines(self) -> Iterator[bytes]:
+        """The few lines of our own: the clock, and what the command inherited."""
+        path, self._own_path = self._own_path, None
+        if path is not None:
+            try:
+                with open(path, "rb") as file:
+                    yield from file
+            except OSError:
+                return
+
     def _is_ours(self, line: bytes) -> bool:
         try:
             op, seq, pid, *rest = json.loads(line)
         except (ValueError, TypeError):
             return False
-        if op == "v":
-            return True
         if seq < self._since:
             return False
         if op == "h":

@@ -29,12 +29,13 @@ _IGNORED = ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT", "SIGPIPE", "SIGTSTP", "SIG
 class Ground:
     """What the watcher and the recorder share: descriptors and a page of memory."""
 
-    __slots__ = ("command", "control", "done", "listener", "message", "method", "recorder", "snapshot", "watched")
+    __slots__ = ("appended", "command", "control", "done", "listener", "message", "method", "recorder", "snapshot", "watched")
 
     def __init__(self, control: int, done: int) -> None:
         self.control = control
         self.done = done
         self.listener: int | None = None
+        self.appended: list[tuple[str, os.stat_result]] = []
         self.method = "none"
         self.command = 0
         self.recorder = 0
@@ -80,6 +81,8 @@ def main(
     if begun is not None:
         ground.method = _agree(ours.fileno(), ground, begun, program, options)
     ours.close()
+    if begun is not None:
+        ground.appended = _begin_journal(begun, standard, ground.descriptors())
     standard.close_all()
     _leave_standard_streams(ground.descriptors(), begun)
     if begun is None:
@@ -106,6 +109,23 @@ def main(
         from vestige.record import recorder
 
         recorder.finish(begun.folder, done=done)
+
+
+def _begin_journal(begun: Begun, standard: streams.Streams, ours: set[int]) -> list[tuple[str, os.stat_result]]:
+    """The first lines of the journal: the clock, and the files that the command inherits opened.
+
+    Returns those that it may append to, whose content must be taken before it starts.
+    """
+    found = standard.inherited(ours)
+    lines = [watcher.first_line()]
+    lines += [watcher.journal_line("i", 0, one.path, None, one.flags, one.signature, str(one.number)) for one in found]
+    try:
+        descriptor = os.open(os.path.join(begun.folder, "events.jsonl"), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
+        os.write(descriptor, "".join(lines).encode("ascii"))
+        os.close(descriptor)
+    except OSError:
+        pass
+    return [(one.path, one.signature) for one in found if one.flags & os.O_ACCMODE and one.signature.st_size]
 
 
 def _command(
@@ -232,6 +252,8 @@ class Parent:
         ground, begun = self._ground, self._begun
         if ground.listener is not None and begun is not None:
             self._watch = self._watcher(ground.listener, begun)
+            for path, found in ground.appended:  # the command waits for its first answer
+                self._watch.take(path, found)
             self._reap()
             self._watch.loop({self._wake[0]: self._reap_now, ground.snapshot[0]: self._snapshot_taken})
             os.close(ground.listener)
