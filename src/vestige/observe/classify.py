@@ -180,13 +180,13 @@ class Follower:
         name = self._paths.lead(path, seq, self._processes.position(pid), noting=False, made=signature is None)
         if name is NOTHING:
             return
+        if not pid and self._is_told(name, signature):
+            return
         if signature is None:
             if not flags & _O_CREAT:
                 self._see(self._absent, name, seq, pid)
                 return
-            file = self._names.at.get(name)
-            if pid or file is None:
-                file = self._names.create(name)
+            file = self._names.create(name)
         elif flags & _MADE_NEW == _MADE_NEW:
             return
         else:
@@ -358,6 +358,8 @@ class Follower:
         names = self._names
         if name in names.links:
             self._paths.forget()
+        elif not event.pid and self._is_told(name, event.signature):
+            return
         elif not event.flags & 1 and event.signature is not None:
             names.find(name, event.signature)
         names.unlink(name)
@@ -417,6 +419,13 @@ class Follower:
         if place is None:
             place = self._roles[name] = self._rules.role(name)
         return place
+
+    def _is_told(self, name: str, signature: Stat | None) -> bool:
+        """Whether what a comparison of folders found is known already, from whoever did it."""
+        file = self._names.at.get(name)
+        if file is None:
+            return name in self._names.first or name in self._names.links
+        return file.origin is None or bool(file.state & lifecycle.WRITING) or file.before != signature
 
     def _made(self, name: str) -> bool:
         file = self._names.at.get(name)

@@ -16,7 +16,7 @@ line is ignored.
 | `r` | opened for reading | the file | | open(2) flags | at that moment | |
 | `w` | opened for writing | the file | | open(2) flags | before; null: did not exist | |
 | `t` | truncate(2) | the file | | | before | |
-| `m` | renamed | old name | new name | 1: exchange, 2: a directory | of the old name | signature of what `other` was, JSON |
+| `m` | renamed | old name | new name | 1: exchange, 2: a directory, 4: only if free | of the old name | of what `other` was |
 | `l` | hard link made | existing | new name | | of the existing | |
 | `s` | symbolic link made | the link | target text | | | |
 | `u` | unlinked, or directory removed | the name | | 1: a directory | before | |
@@ -25,11 +25,18 @@ line is ignored.
 | `a` | looked for with open(2), and absent | the name | | | | |
 | `h` | digest taken just before a change | the file | | 1: bytes are kept | when hashed | digest; null: over budget |
 | `i` | inherited descriptor that is a regular file | the file | | open(2) flags | at the start | descriptor number |
+| `n` | an inherited descriptor was not read: in the end it stands where it stood | the file | | | | descriptor number |
 | `c` | a connection was made | | | | | endpoint |
 | `g` | a gap: something may have escaped | | | | | what |
 | `e` | the command ended | | | wait status | | |
 
-Paths are absolute. They are as the program named them, made absolute: `classify` is handed a resolver.
+Paths are absolute. They are as the program named them, made absolute: `classify` is handed a resolver. Events are written
+before the call, which may fail: a signature is what was there then. `r`, `w`, `t`, `h` and `i` are of regular files, with the
+signature of what a link leads to; `m`, `u` and `l` have that of the name itself. An event that repeats another of the same
+process may be left out if nothing was renamed, removed or written in between.
+
+A pid of 0 stands for nobody: an `h` is the watcher's own, a `w` or `u` comes from comparing folders before and after, and an
+`x` is of a program whose number is not known to whoever started it (its parent's pid is in the flags).
 """
 
 from __future__ import annotations
@@ -71,21 +78,34 @@ def parse(lines: Iterable[bytes]) -> Iterator[Event]:
         if not line.endswith(b"]\n"):
             continue
         try:
-            op, seq, *rest = json.loads(line)
-            rest += [None] * (6 - len(rest))
-            pid, path, other, flags, signature, text = rest
-            yield Event(
-                op,
-                seq,
-                pid or 0,
-                None if path is None else unwritten(path),
-                None if other is None else unwritten(other),
-                flags or 0,
-                Stat(*signature) if signature else None,
-                text,
-            )
-        except (ValueError, TypeError):
+            yield _event(*json.loads(line))
+        except (ValueError, TypeError, AttributeError, RecursionError):
             continue
+
+
+def _event(
+    op: str,
+    seq: int,
+    pid: int | None = None,
+    path: str | None = None,
+    other: str | None = None,
+    flags: int | None = None,
+    signature: list[int] | None = None,
+    text: str | None = None,
+) -> Event:
+    """The fields of a line as an event. Raises TypeError or AttributeError where one holds what it cannot hold."""
+    if signature is not None:
+        sum(signature)  # numbers?
+    return Event(
+        op.strip(),
+        seq + 0,
+        (pid or 0) + 0,
+        None if path is None else unwritten(path),
+        None if other is None else unwritten(other),
+        (flags or 0) + 0,
+        None if signature is None else Stat(*signature),
+        None if text is None else text + "",
+    )
 
 
 def line(event: Event) -> bytes:
