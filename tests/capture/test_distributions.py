@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
+import importlib.metadata
 import os
-import subprocess
 import sys
 from pathlib import Path
 
@@ -12,8 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vestige.capture import distributions
-from vestige.capture.distributions import content_of, installed
+from vestige.capture.distributions import content_of, installed, normalised
 
 RECORD = """demo/__init__.py,sha256=47DEQpj8HBSa-_TImW-5JCeuQeRkm5NMpJWZG3hSuFU,0
 demo/core.py,sha256=LCa0a2j_xo_5m0U8HTBBNBNCLXBkg7-g-YpeiGJm564,12
@@ -169,16 +167,14 @@ def test_of_two_versions_in_one_folder_the_newer_installation_counts(tmp_path: P
 
 @pytest.mark.parametrize(("name", "same"), [("Scikit_Learn", "scikit-learn"), ("a.b--c", "a-b-c"), ("-x-", "x")])
 def test_names_are_compared_as_installers_do(name: str, same: str) -> None:
-    assert distributions.normalised(name) == same
+    assert normalised(name) == same
 
 
 def test_what_is_found_is_what_importlib_finds() -> None:
-    program = """
-import importlib.metadata, json
-found = {each.metadata["Name"]: each.version for each in importlib.metadata.distributions()}
-print(json.dumps(found))
-"""
-    expected = json.loads(subprocess.check_output([sys.executable, "-I", "-c", program]))
     folders = [path for path in sys.path if path.endswith(("site-packages", "dist-packages"))]
-    found = installed(folders).packages.values()
-    assert {package.name: package.version for package in found} == expected
+    found = installed(folders)
+    expected = {
+        normalised(each.metadata["Name"]): each.version
+        for each in reversed(list(importlib.metadata.distributions(path=found.folders)))
+    }
+    assert {name: package.version for name, package in found.packages.items()} == expected

@@ -99,8 +99,9 @@ def test_the_value_of_a_secret_variable_appears_nowhere(secret: str, name: str, 
 
 def sessions(program: str) -> list[object]:
     """Run a program in a session of its own whose leader began with LOGIN=yes; its last line is JSON."""
-    shell = f'LR=0.1 LOGIN=changed exec_me=1 "{sys.executable}" -c "$PROGRAM"; exit $?'
-    environ = {"PATH": os.environ["PATH"], "LOGIN": "yes", "PROGRAM": textwrap.dedent(program)}
+    shell = f'LR=0.1 LOGIN=changed "{sys.executable}" -c "$PROGRAM"; exit $?'
+    program = f"import sys; sys.path[:] = {sys.path}\n" + textwrap.dedent(program)
+    environ = {"PATH": os.environ["PATH"], "LOGIN": "yes", "PROGRAM": program}
     done = subprocess.run(
         ["/bin/sh", "-c", shell], env=environ, start_new_session=True, capture_output=True, text=True, check=True
     )
@@ -127,7 +128,8 @@ def test_the_login_session_is_found_from_beneath_sessions_of_our_own(forks: int)
 
 
 def test_the_leader_of_our_own_session_is_not_the_login() -> None:
-    program = "import os; from vestige.capture import variables; print(os.getpid() in variables._leaders(os.getpid()))"
+    program = "from vestige.capture import variables; print(os.getpid() in variables._leaders(os.getpid()))"
+    program = f"import os, sys; sys.path[:] = {sys.path}; {program}"
     done = subprocess.run([sys.executable, "-c", program], start_new_session=True, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
 
