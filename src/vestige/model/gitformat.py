@@ -10,6 +10,8 @@ import zlib
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from vestige.model import sha1
+
 EMPTY_TREE = "4b825dc642cb6eb9a060e54bf8d69288fbee4904"
 FILE, EXECUTABLE, SYMLINK, TREE, GITLINK = 0o100644, 0o100755, 0o120000, 0o040000, 0o160000
 
@@ -31,8 +33,11 @@ class TreeEntry(NamedTuple):
 
 
 class IndexEntry(NamedTuple):
-    """One file in an index. `size` is 0 where git does not trust it; `hidden` says that git was told
-    to believe the file unchanged: "a" (assume-unchanged), "s" (skip-worktree), or ""."""
+    """One file in an index, or, in a sparse one, a folder whose files are not in the work tree.
+
+    `size` is 0 where git does not trust it; `hidden` says that git was told to believe the file unchanged:
+    "a" (assume-unchanged), "s" (skip-worktree), or "".
+    """
 
     path: bytes
     mode: int
@@ -44,24 +49,7 @@ class IndexEntry(NamedTuple):
 
 def object_id(kind: bytes, data: bytes) -> str:
     """The id under which git knows this object."""
-    return sha1(b"%s %d\0" % (kind, len(data)), data)
-
-
-def sha1(*parts: bytes) -> str:
-    """SHA-1 over the parts, in hexadecimal."""
-    if sum(map(len, parts)) < 1 << 20:
-        try:
-            from _sha1 import (
-                sha1 as algorithm,  # type: ignore[import-not-found]  # hashlib loads libcrypto, which takes longer than a small file does
-            )
-        except ImportError:
-            from hashlib import sha1 as algorithm
-    else:
-        from hashlib import sha1 as algorithm
-    state = algorithm(usedforsecurity=False)
-    for part in parts:
-        state.update(part)
-    return str(state.hexdigest())
+    return sha1.of(b"%s %d\0" % (kind, len(data)), data)
 
 
 def encode_loose(kind: bytes, data: bytes) -> bytes:
@@ -91,8 +79,10 @@ def parse_tree(data: bytes, width: int = 20) -> list[TreeEntry]:
         zero = data.find(b"\0", blank)
         if blank < 0 or zero < 0 or zero + 1 + width > end:
             raise FormatError("a tree ends in the middle of an entry")
-        after = zero + 1 + width
-        entries.append(TreeEntry(data[blank + 1 : zero], int(data[at:blank], 8), data[zero + 1 : after].hex()))
+        after, mode = zero + 1 + width, data[at:blank]
+        if mode.strip(b"01234567"):
+            raise FormatError("a tree with a mode that is none")
+        entries.append(TreeEntry(data[blank + 1 : zero], int(mode, 8), data[zero + 1 : after].hex()))
         at = after
     return entries
 
@@ -196,7 +186,7 @@ def _size(delta: bytes, at: int) -> tuple[int, int]:
 def parse_index(data: bytes, width: int = 20) -> list[IndexEntry]:
     """The entries of an index file, versions 2 to 4.
 
-    Raises FormatError for what it does not read: split and sparse indexes, whose entries lie elsewhere.
+    Raises FormatError for what it does not read: a split index, some of whose entries lie elsewhere.
     """
     if data[:4] != b"DIRC" or not 2 <= (version := int.from_bytes(data[4:8], "big")) <= 4:
         raise FormatError("not an index of version 2 to 4")
@@ -221,10 +211,8 @@ def parse_index(data: bytes, width: int = 20) -> list[IndexEntry]:
                 path = data[start:end]
                 following = at + ((end - at + 8) & ~7)
             mode = int.from_bytes(data[at + 24 : at + 28], "big")
-            if mode == TREE:
-                raise FormatError("a sparse index")
             size = int.from_bytes(data[at + 36 : at + 40], "big")
-            found.append(IndexEntry(path, mode, data[at + 40 : flags_at].hex(), size, flags >> 12 & 3, hidden))
+            found.append(IndexEntry(path.rstrip(b"/"), mode, data[at + 40 : flags_at].hex(), size, flags >> 12 & 3, hidden))
             at = following
         _refuse_split(data, at, width)
     except IndexError as error:
