@@ -2,7 +2,7 @@
 
 Objects are read and written here, in Python; git, where there is one, packs and draws diffs. The file
 `snapshots` in the repository names every tree that is complete: all it needs lies here. No ref names them,
-so the configuration tells git never to prune.
+so the configuration tells git never to prune. `scratch` takes objects that git makes up when it reads a repository.
 
 A tree is named by its id, with or without the `git:` before it that a record has.
 """
@@ -55,7 +55,7 @@ class CodeStore:
         if os.path.exists(os.path.join(self.path, "HEAD")):
             return
         mode = publish.make_folder(self.path)
-        for folder in ("objects/info", "objects/pack", "refs/heads", "refs/tags", "info"):
+        for folder in ("objects/info", "objects/pack", "refs/heads", "refs/tags", "info", "scratch"):
             publish.make_folder(os.path.join(self.path, folder), mode)
         shared = "\tsharedRepository = group\n" if mode & 0o020 else ""
         files = {
@@ -112,10 +112,11 @@ class CodeStore:
         """The bytes of one file. Raises NotKeptError, DamagedError where they are not those of its id."""
         from vestige.model.gitformat import object_id
 
-        with _missing(blob):
-            kind, data = self.database().read(blob)
-        if object_id(kind, data) != blob:
-            raise DamagedError(f"object {blob} in {self.path} is damaged")
+        oid = _id(blob)
+        with _missing(oid):
+            kind, data = self.database().read(oid)
+        if object_id(kind, data) != oid:
+            raise DamagedError(f"object {oid} in {self.path} is damaged")
         return data
 
     def checkout(self, tree: str, into: str) -> None:
@@ -230,27 +231,21 @@ class CodeStore:
         """
         from vestige.store import gitobjects, publish
 
-        before, wanted = self.size(), {_id(tree) for tree in keep}
-        needed = self._needed(wanted)
-        self._list.retain(wanted)
+        wanted = {_id(tree) for tree in keep}
         home = os.path.join(self.path, "objects")
+        needed = self._needed(wanted)
+        before = _bytes_below(home)
+        self._list.retain(wanted)
         oldest_spared = time.time() - spare_seconds
         for oid, path in gitobjects.loose(home):
             if oid not in needed and _is_older(path, oldest_spared):
                 publish.discard(path)
         self._drop_packs(home, needed, oldest_spared)
-        return max(0, before - self.size())
+        return max(0, before - _bytes_below(home))
 
     def size(self) -> int:
         """Bytes on disk."""
-        total = 0
-        for folder, _, names in os.walk(self.path):
-            for name in names:
-                try:
-                    total += os.lstat(os.path.join(folder, name)).st_size
-                except OSError:
-                    continue
-        return total
+        return _bytes_below(self.path)
 
     def _needed(self, trees: set[str]) -> set[str]:
         """Every object that some of these trees need, as far as it is here. Raises DamagedError:
@@ -309,10 +304,10 @@ class _missing:  # noqa: N801  # a context manager, used as a function
 
 
 def _id(tree: str) -> str:
-    """The bare id of a tree. Raises NotKeptError for what cannot be one."""
+    """The bare id of an object. Raises NotKeptError for what cannot be one."""
     oid = tree.removeprefix("git:")
     if len(oid) != 40 or oid.strip("0123456789abcdef"):
-        raise NotKeptError(f"'{tree}' is not a snapshot")
+        raise NotKeptError(f"'{tree}' names nothing in the store of code")
     return oid
 
 
@@ -349,3 +344,14 @@ def _is_older(path: str, moment: float) -> bool:
         return os.stat(path).st_mtime < moment
     except OSError:
         return False
+
+
+def _bytes_below(folder: str) -> int:
+    total = 0
+    for below, _, names in os.walk(folder):
+        for name in names:
+            try:
+                total += os.lstat(os.path.join(below, name)).st_size
+            except OSError:
+                continue
+    return total

@@ -8,6 +8,7 @@ import os
 import zlib
 from collections.abc import Callable, Iterable
 
+from vestige.model import sha1
 from vestige.model.gitformat import (
     OFFSET_DELTA,
     PACK_KINDS,
@@ -18,7 +19,6 @@ from vestige.model.gitformat import (
     parse_offset,
     parse_pack_header,
     result_size,
-    sha1,
 )
 from vestige.store import publish
 
@@ -209,7 +209,7 @@ class PackWriter:
             trailer,
         ]
         data = b"".join(parts)
-        return data + bytes.fromhex(sha1(data))
+        return data + bytes.fromhex(sha1.of(data))
 
 
 def _mapped(path: str) -> mmap.mmap | bytes:

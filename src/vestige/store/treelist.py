@@ -73,8 +73,13 @@ class TreeList:
             os.close(fd)
 
     def _open(self) -> int:
-        mode = publish.folder_mode(os.path.dirname(self.path)) & 0o666
-        return os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND, mode)
+        flags = os.O_RDWR | os.O_APPEND
+        try:
+            return os.open(self.path, flags)
+        except FileNotFoundError:
+            mode = publish.folder_mode(os.path.dirname(self.path)) & 0o666
+            publish.publish(self.path, b"", mode=mode, durable=False)  # as open to a group as its folder, whatever the umask
+            return os.open(self.path, flags)
 
     def _is(self, fd: int) -> bool:
         try:
