@@ -17,12 +17,13 @@ _CONVERTING = frozenset({b"text", b"crlf", b"eol", b"ident", b"filter", b"workin
 class Attributes:
     """The lines of all attribute files that convert something."""
 
-    __slots__ = ("_everything", "_lines", "_macros")
+    __slots__ = ("_everything", "_filters", "_lines", "_macros")
 
     def __init__(self, *, everything: bool) -> None:
         self._everything = everything  # core.autocrlf asks for no attribute
         self._lines: list[tuple[bytes, re.Pattern[bytes]]] = []
-        self._macros = set(_CONVERTING)
+        self._filters: list[tuple[bytes, re.Pattern[bytes]]] = []
+        self._macros: dict[bytes, bool] = {name: name == b"filter" for name in _CONVERTING}
 
     def add(self, text: bytes, folder: bytes = b"") -> None:
         """Take in an attribute file that lies in `folder` (empty, or ending in `/`)."""
@@ -31,22 +32,23 @@ class Attributes:
             if not line or line.startswith(b"#"):
                 continue
             pattern, words = _split(line)
-            converts = any(word.partition(b"=")[0] in self._macros for word in words)
-            if not converts:
+            filters = [self._macros[name] for word in words if (name := word.partition(b"=")[0]) in self._macros]
+            if not filters:
                 continue
             if pattern.startswith(b"[attr]"):
-                self._macros.add(pattern[6:])
+                self._macros[pattern[6:]] = any(filters)
             elif expression := ignore.compiled(pattern):
-                self._lines.append((folder, expression))
+                (self._filters if any(filters) else self._lines).append((folder, expression))
 
-    def __bool__(self) -> bool:
-        return self._everything or bool(self._lines)
+    def kind(self, path: bytes) -> str | None:
+        """How a file may come to look different in a commit: "f" by a filter, "c" else; `path` is relative to the top."""
+        if _fit(self._filters, path):
+            return "f"
+        return "c" if self._everything or _fit(self._lines, path) else None
 
-    def may_convert(self, path: bytes) -> bool:
-        """Whether a file may look different in a commit; `path` is relative to the top."""
-        if self._everything:
-            return True
-        return any(path.startswith(folder) and pattern.fullmatch(path, len(folder)) for folder, pattern in self._lines)
+
+def _fit(lines: list[tuple[bytes, re.Pattern[bytes]]], path: bytes) -> bool:
+    return any(path.startswith(folder) and pattern.fullmatch(path, len(folder)) for folder, pattern in lines)
 
 
 def _split(line: bytes) -> tuple[bytes, list[bytes]]:

@@ -15,6 +15,7 @@ import time
 
 from vestige.capture import gitconfig
 from vestige.capture.gitconfig import read_text
+from vestige.model import sha1
 
 #: Inherited variables that say where git's own parts and configuration lie.
 _INHERITED = frozenset({"GIT_EXEC_PATH", "GIT_CONFIG_GLOBAL", "GIT_CONFIG_SYSTEM", "GIT_CONFIG_NOSYSTEM"})
@@ -33,6 +34,20 @@ _SMALL_INDEX = 1 << 20
 
 class GitError(Exception):
     """git is not there, failed, or took too long; the text says which."""
+
+
+class Program:
+    """How git is called: its name or path, how many seconds it may take, and a folder for objects that it makes up on the way.
+
+    Without such a folder it would put trees into the user's repository when it reads a sparse index.
+    """
+
+    __slots__ = ("name", "scratch", "seconds")
+
+    def __init__(self, name: str, seconds: float, scratch: str) -> None:
+        self.name = name
+        self.seconds = seconds
+        self.scratch = scratch
 
 
 class Repository:
@@ -57,14 +72,19 @@ class Repository:
 
 
 class Status:
-    """What `git status` says. `changed` holds path and mode in the work tree (None: gone, 0o160000: a submodule)."""
+    """What `git status` says.
 
-    __slots__ = ("branch", "changed", "commit", "untracked")
+    `changed` holds path and mode in the work tree (None: gone, 0o160000: a submodule); `staged` those of the paths
+    whose entry in the index differs from the commit.
+    """
+
+    __slots__ = ("branch", "changed", "commit", "staged", "untracked")
 
     def __init__(self) -> None:
         self.commit: str | None = None
         self.branch: str | None = None
         self.changed: list[tuple[bytes, int | None]] = []
+        self.staged: set[bytes] = set()
         self.untracked: list[bytes] = []
 
 
@@ -92,9 +112,9 @@ def at(top: str) -> Repository | None:
     return Repository(top, git_dir, common) if whole else None
 
 
-def status(repository: Repository, inside: str, configuration: gitconfig.Configuration, *, git: str, seconds: float) -> Status:
+def status(program: Program, repository: Repository, inside: str, configuration: gitconfig.Configuration) -> Status:
     """The state of the work tree, or of the folder `inside` it. Raises GitError."""
-    settings = [*_QUIET, f"safe.directory={repository.top}"]
+    settings = [f"safe.directory={repository.top}"]
     try:
         if os.stat(repository.index).st_size < _SMALL_INDEX:
             settings.append("core.preloadIndex=false")
@@ -104,34 +124,30 @@ def status(repository: Repository, inside: str, configuration: gitconfig.Configu
         if "=" in name or "\n" in name:
             raise GitError(f"the filter '{name}' cannot be switched off")
         settings += [f"filter.{name}.clean=", f"filter.{name}.process=", f"filter.{name}.required=false"]
-    arguments = [git, "-C", repository.top, f"--git-dir={repository.git_dir}", f"--work-tree={repository.top}"]
-    arguments += _settings(settings)
-    arguments += ["--literal-pathspecs", "status", "--porcelain=v2", "--branch", "-z", "-uall"]
+    arguments = ["status", "--porcelain=v2", "--branch", "-z", "-uall"]
     arguments += ["--no-renames", "--no-ahead-behind", "--ignore-submodules=dirty"]
     if inside:
         arguments += ["--", inside]
-    return _parse(call(arguments, seconds=seconds))
+    return _parse(_ask(program, repository, settings, arguments))
 
 
-def untracked(root: str, git_dir: str, excludes: list[str], *, git: str, seconds: float) -> list[bytes]:
-    """Every file below `root` that no ignore rule names; `git_dir` is a repository without an index. Raises GitError."""
-    arguments = [git, "-C", root, f"--git-dir={git_dir}", f"--work-tree={root}", *_settings(list(_QUIET))]
-    arguments += ["ls-files", "-z", "--others", "--exclude-standard"]
-    arguments += [part for pattern in excludes for part in ("-x", pattern)]
-    return list(filter(None, call(arguments, seconds=seconds).split(b"\0")))
-
-
-def listed(repository: Repository, *, git: str, seconds: float) -> list[tuple[bytes, int, str, int, str]]:
+def listed(program: Program, repository: Repository) -> list[tuple[bytes, int, str, int, str]]:
     """The index as git itself tells it: path, mode, id, stage, and `hidden` as in `model.gitformat`. Raises GitError."""
-    arguments = [git, "-C", repository.top, f"--git-dir={repository.git_dir}", f"--work-tree={repository.top}"]
-    out = call([*arguments, *_settings(list(_QUIET)), "ls-files", "-z", "-s", "-v"], seconds=seconds)
     found = []
-    for line in filter(None, out.split(b"\0")):
+    for line in filter(None, _ask(program, repository, [], ["ls-files", "-z", "-s", "-v"]).split(b"\0")):
         head, _, path = line.partition(b"\t")
         tag, mode, oid, stage = head.split(b" ")
         hidden = "s" if tag in b"Ss" else "a" if tag.islower() else ""
         found.append((path, int(mode, 8), oid.decode("ascii"), int(stage), hidden))
     return found
+
+
+def untracked(program: Program, root: str, git_dir: str, excludes: list[str]) -> list[bytes]:
+    """Every file below `root` that no ignore rule names; `git_dir` is a repository without an index. Raises GitError."""
+    patterns = [part for pattern in excludes for part in ("-x", pattern)]
+    nobody = Repository(root, git_dir, git_dir)
+    out = _ask(program, nobody, [], ["ls-files", "-z", "--others", "--exclude-standard", *patterns])
+    return list(filter(None, out.split(b"\0")))
 
 
 def head(repository: Repository) -> tuple[str | None, str | None]:
@@ -167,49 +183,53 @@ def without_credentials(url: str) -> str:
 
 def git_blob(path: str) -> str:
     """The id under which git would know the bytes of a file as they are now. Raises OSError."""
-    try:
-        from _sha1 import sha1  # type: ignore[import-not-found]  # typeshed leaves it out
-    except ImportError:
-        from hashlib import sha1
-
     with open(path, "rb", buffering=0) as file:
         size = os.fstat(file.fileno()).st_size
         for _ in range(3):
-            state, read = sha1(b"blob %d\0" % size, usedforsecurity=False), 0
+            state, read = sha1.start(b"blob %d\0" % size, size=size), 0
             while part := file.read(1 << 20):
                 state.update(part)
                 read += len(part)
             if read == size:
-                return str(state.hexdigest())
+                return state.hexdigest()
             size = read
             file.seek(0)
     raise OSError(f"{path} changes while it is read")
 
 
-def call(arguments: list[str], *, seconds: float) -> bytes:
+def _ask(program: Program, repository: Repository, settings: list[str], arguments: list[str]) -> bytes:
     """What a git command prints. Raises GitError."""
-    out, said, code = _spawned(arguments, seconds) if hasattr(os, "posix_spawnp") else _run(arguments, seconds)
+    command = [program.name, "-C", repository.top, f"--git-dir={repository.git_dir}", f"--work-tree={repository.top}"]
+    command += [part for setting in (*_QUIET, *settings) for part in ("-c", setting)]
+    command += ["--literal-pathspecs", *arguments]
+    variables = {name: value for name, value in os.environ.items() if not name.startswith("GIT_") or name in _INHERITED}
+    variables.update(_SET)
+    if os.path.isdir(program.scratch):
+        variables["GIT_OBJECT_DIRECTORY"] = program.scratch
+        variables["GIT_ALTERNATE_OBJECT_DIRECTORIES"] = _quoted(repository.objects)
+    run = _spawned if hasattr(os, "posix_spawnp") else _run
+    out, said, code = run(command, variables, program.seconds)
     if code:
         lines = said.decode("utf-8", "replace").strip().splitlines()
         raise GitError(lines[-1] if lines else f"git ended with status {code}")
     return out
 
 
-def environment() -> dict[str, str]:
-    """The variables with which git runs."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("GIT_") or name in _INHERITED}
-    kept.update(_SET)
-    return kept
+def _quoted(path: str) -> str:
+    """A path as git reads it in a list separated by colons."""
+    if ":" not in path and not path.startswith('"'):
+        return path
+    return '"' + path.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n") + '"'
 
 
-def _spawned(arguments: list[str], seconds: float) -> tuple[bytes, bytes, int]:
+def _spawned(arguments: list[str], variables: dict[str, str], seconds: float) -> tuple[bytes, bytes, int]:
     out, said = os.pipe(), os.pipe()
     try:
         actions = [(os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0)]
         actions += [(os.POSIX_SPAWN_DUP2, out[1], 1), (os.POSIX_SPAWN_DUP2, said[1], 2)]  # type: ignore[list-item]
         try:
             # Python ignores SIGPIPE (13), and what is ignored is inherited.
-            pid = os.posix_spawnp(arguments[0], arguments, environment(), file_actions=actions, setsigdef=(13,))
+            pid = os.posix_spawnp(arguments[0], arguments, variables, file_actions=actions, setsigdef=(13,))
         except OSError as error:
             raise GitError(f"git does not start: {error.strerror}") from error
         finally:
@@ -248,23 +268,19 @@ def _drained(fds: tuple[int, int], deadline: float) -> tuple[list[bytes], bool]:
     return [b"".join(parts[fd]) for fd in fds], not left
 
 
-def _run(arguments: list[str], seconds: float) -> tuple[bytes, bytes, int]:
+def _run(arguments: list[str], variables: dict[str, str], seconds: float) -> tuple[bytes, bytes, int]:
     """Where a process cannot be spawned more cheaply."""
     import subprocess
 
     try:
         done = subprocess.run(
-            arguments, stdin=subprocess.DEVNULL, capture_output=True, env=environment(), timeout=seconds, check=False
+            arguments, stdin=subprocess.DEVNULL, capture_output=True, env=variables, timeout=seconds, check=False
         )
     except OSError as error:
         raise GitError(f"git does not start: {error.strerror}") from error
     except subprocess.TimeoutExpired as error:
         raise GitError(f"git took longer than {seconds:g} s") from error
     return done.stdout, done.stderr, done.returncode
-
-
-def _settings(settings: list[str]) -> list[str]:
-    return [part for setting in settings for part in ("-c", setting)]
 
 
 def _parse(out: bytes) -> Status:
@@ -277,12 +293,16 @@ def _parse(out: bytes) -> Status:
         elif kind == b"1 ":
             _, _, _, in_index, in_tree, _, _, path = record[2:].split(b" ", 7)
             found.changed.append((path, _mode(in_index, in_tree)))
+            if record[2:3] != b".":
+                found.staged.add(path)
         elif kind == b"u ":
             fields = record[2:].split(b" ", 9)
             found.changed.append((fields[9], _mode(fields[5], fields[5])))
+            found.staged.add(fields[9])
         elif kind == b"2 ":  # a rename, for a git that does not know --no-renames
             _, _, _, in_index, in_tree, _, _, _, path = record[2:].split(b" ", 8)
             found.changed += [(path, _mode(in_index, in_tree)), (next(records), None)]
+            found.staged.add(path)
         elif record.startswith(b"# branch.oid "):
             found.commit = _commit(record[13:].decode("ascii", "replace"))
         elif record.startswith(b"# branch.head ") and record != b"# branch.head (detached)":

@@ -11,7 +11,7 @@ import os
 from vestige.capture import git, gitconfig, sources
 from vestige.capture.attributes import Attributes
 from vestige.capture.worktree import Part, Study, Watched
-from vestige.model.gitformat import GITLINK, SYMLINK, FormatError, IndexEntry, parse_index
+from vestige.model.gitformat import GITLINK, SYMLINK, TREE, FormatError, IndexEntry, parse_index
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 _EMPTY = "e69de29bb2d1d6434b8b29ae775ad8c2e48c5391"
 
 
-def entries(repository: git.Repository, *, sha256: bool, program: str, seconds: float) -> list[IndexEntry]:
+def entries(program: git.Program, repository: git.Repository, *, sha256: bool) -> list[IndexEntry]:
     """Every file in the index, with conflicting ones once a side. Raises GitError."""
     try:
         with open(repository.index, "rb") as file:
@@ -28,24 +28,22 @@ def entries(repository: git.Repository, *, sha256: bool, program: str, seconds: 
     except FileNotFoundError:
         return []
     except (OSError, FormatError, ValueError):
-        found = git.listed(repository, git=program, seconds=seconds)
+        found = git.listed(program, repository)
         return [IndexEntry(path, mode, oid, 0, stage, hidden) for path, mode, oid, stage, hidden in found]
 
 
 def study(
+    program: git.Program,
     repository: git.Repository,
     inside: bytes,
     configuration: gitconfig.Configuration,
     outer: list[str],
     untracked: list[bytes],
     is_secret: Callable[[bytes], bool],
-    *,
-    program: str,
-    seconds: float,
 ) -> Study:
     """Look through the index. `outer` are attribute files outside the tree, `untracked` those in it that git does not track."""
     found = Study()
-    all_entries = entries(repository, sha256=configuration.sha256, program=program, seconds=seconds)
+    all_entries = entries(program, repository, sha256=configuration.sha256)
     top = os.fsencode(repository.top)
     tracked = [entry.path for entry in all_entries if entry.path.endswith(b".gitattributes")]
     found.attribute_files = [path for path in tracked if path.rpartition(b"/")[2] == b".gitattributes"]
@@ -60,14 +58,14 @@ def study(
     return found
 
 
-def sizes(part: Part, *, program: str, seconds: float) -> list[tuple[bytes, int]]:
+def sizes(program: git.Program, part: Part) -> list[tuple[bytes, int]]:
     """Tracked files of a part that are within the limit for one file, with their sizes. Raises GitError."""
     if part.repository is None or part.configuration is None:
         return []
     top = os.fsencode(part.repository.top)
     found = []
-    for entry in entries(part.repository, sha256=part.configuration.sha256, program=program, seconds=seconds):
-        if entry.path.startswith(part.inside) and entry.mode != GITLINK:
+    for entry in entries(program, part.repository, sha256=part.configuration.sha256):
+        if entry.path.startswith(part.inside) and entry.mode not in {GITLINK, TREE}:
             size = entry.size or _size(os.path.join(top, entry.path))
             if size <= sources.LARGEST_FILE:
                 found.append((entry.path[len(part.inside) :], size))
@@ -94,8 +92,8 @@ def _judge(
         found.large.append((path, size))
         return
     found.total += size
-    if entry.mode != SYMLINK and attributes and attributes.may_convert(entry.path):
-        found.watched.append(Watched(path, entry.mode, entry.oid, "c"))
+    if entry.mode != SYMLINK and (kind := attributes.kind(entry.path)):
+        found.watched.append(Watched(path, entry.mode, entry.oid, kind))
 
 
 def _size(path: bytes) -> int:

@@ -54,14 +54,16 @@ class Source:
 
 class Taken:
     """What was taken. `state` names it: equal states are equal code. `left_out`: paths and sizes of files beyond the limits.
+    `uncommitted`: paths of source that differ from the commits.
 
     `memory`, `sources` and `database` are what `Snapshots` needs for its next steps.
     """
 
-    __slots__ = ("code", "database", "left_out", "memory", "problems", "sources", "state")
+    __slots__ = ("code", "database", "left_out", "memory", "problems", "sources", "state", "uncommitted")
 
     def __init__(self, code: Code, problems: tuple[str, ...] = (), left_out: tuple[tuple[str, int], ...] = ()) -> None:
         self.code = code
+        self.uncommitted: tuple[str, ...] = ()
         self.state = code.snapshot or ""
         self.problems = problems
         self.left_out = left_out
@@ -96,11 +98,11 @@ class Snapshots:
         self._store = store
         self._cache = os.path.join(cache_dir, "code-" + digest([os.fsencode(self._root)])[:16].decode("ascii"))
         self._outputs = outputs or (lambda _: set())
-        self._is_secret = (lambda path: is_secret(os.fsdecode(path))) if is_secret else sources.is_secret
+        judge = is_secret or _is_secret
+        self._is_secret = lambda path: judge(os.fsdecode(path))
         self._redact = redact_url or git.without_credentials
         self._observed_only = observed_only
-        self._program = program
-        self._seconds = seconds
+        self._program = git.Program(program, seconds, os.path.join(store.path, "scratch"))
 
     def take(self) -> Taken:
         """Pin the code as it stands. Never raises for what it finds: what could not be done is in `problems`."""
@@ -136,6 +138,7 @@ class Snapshots:
                 self._keep(taken, trees, whole=whole)
                 return taken
             self._keep(taken, trees[:1], whole=True)
+            self._forget_base(taken)
         except (OSError, VestigeError) as error:
             return _with(taken, [*problems, f"the code was not kept completely: {_said(error)}"])
         return _with(taken, problems, base=None)
@@ -160,10 +163,10 @@ class Snapshots:
         looking = self._look(memory)
         if memory.state == state(looking.parts) or (looking.problems and not taken.problems):
             return ()
-        from vestige.capture import pinning
+        from vestige.capture import building
 
         try:
-            paths = pinning.compare(looking, memory, self._open(looking), self._outputs, self._tracked)
+            paths = building.compare(looking, memory, self._open(looking), self._outputs, self._tracked)
         except (OSError, KeyError, ValueError, VestigeError):
             return ()
         return tuple(path for path in sorted(map(os.fsdecode, paths)) if not _lies_in(path, ignoring))
@@ -176,34 +179,29 @@ class Snapshots:
         """
         from dataclasses import replace
 
-        from vestige.capture import pinning
+        from vestige.capture import building
 
         if not files or (taken.code.snapshot is None and not self._observed_only):
             return taken
         try:
             self._store.init()
             database = self._store.database([source.repository.objects for source in taken.sources])
-            added = pinning.add(taken.state.removeprefix("git:"), files, database, self._is_secret)
+            added = building.add(taken.state.removeprefix("git:"), files, database, self._is_secret)
         except (OSError, KeyError, ValueError, VestigeError) as error:
             return _with(taken, [f"code that was used could not be kept: {_said(error)}"])
         withheld = tuple(sorted({*taken.code.withheld, *added.withheld}))
         code = replace(taken.code, snapshot=f"git:{added.tree}" if added.tree else None, withheld=withheld)
         large = [(path, size) for path, size in added.large if (path, size) not in taken.left_out]
         more = Taken(code, (*taken.problems, *added.problems, *_lines(large, [])), (*taken.left_out, *large))
-        more.memory, more.sources, more.database = taken.memory, taken.sources, database
+        more.memory, more.sources, more.database, more.uncommitted = taken.memory, taken.sources, database, taken.uncommitted
         return taken if code == taken.code and more.problems == taken.problems else more
 
     def _look(self, memory: remembered.Memory, *, whole: bool = False) -> Looking:
-        looking = Looking(
-            self._root,
-            self._store.path,
-            memory.studies,
-            program=self._program,
-            seconds=self._seconds,
-            is_secret=self._is_secret,
-            prepare=self._store.init,
-            whole=whole,
-        )
+        try:
+            self._store.init()
+        except OSError:
+            pass  # it will be said where something is to be written
+        looking = Looking(self._root, self._store.path, memory.studies, self._program, self._is_secret, whole=whole)
         for part in looking.parts:
             folder = os.fsencode(part.folder) + b"/"
             part.signatures = {path: signature(folder + path) for path in part.wanted}
@@ -213,17 +211,17 @@ class Snapshots:
         return self._store.database([part.repository.objects for part in looking.parts if part.repository is not None])
 
     def _pin(self, looking: Looking, memory: remembered.Memory) -> Taken:
-        from vestige.capture import pinning
+        from vestige.capture import building
 
         self._store.init()
         database = self._open(looking)
         try:
-            found = pinning.pin(looking, memory, database, self._outputs, self._tracked)
+            found = building.pin(looking, memory, database, self._outputs, self._tracked)
         except (KeyError, VestigeError) as error:
             problems = [*looking.problems, f"the commit could not be read, so that every file was: {_said(error)}"]
             looking = self._look(memory, whole=True)
             looking.problems[:] = problems
-            found = pinning.pin(looking, memory, database, self._outputs, self._tracked)
+            found = building.pin(looking, memory, database, self._outputs, self._tracked)
         try:
             remembered.save(self._cache, self._root, found)
         except OSError:
@@ -235,7 +233,7 @@ class Snapshots:
     def _tracked(self, part: Part) -> list[tuple[bytes, int]]:
         from vestige.capture import index
 
-        return index.sizes(part, program=self._program, seconds=self._seconds)
+        return index.sizes(self._program, part)
 
     def _taken(self, looking: Looking, memory: remembered.Memory) -> Taken:
         main, *others = looking.parts
@@ -268,9 +266,10 @@ class Snapshots:
         lines = _lines(large, [os.fsdecode(path) for path in memory.unreadable])
         taken = Taken(code, (*looking.problems, *lines), tuple(large))
         taken.memory = memory
+        taken.uncommitted = tuple(sorted(os.fsdecode(path) for part in looking.parts for path in _uncommitted(part, memory)))
         taken.sources = [
             Source(part.repository, memory.bases[part.at], memory.previous.get(part.at, ""))
-            for part in looking.parts
+            for part in reversed(looking.parts)  # what lies inside goes first: the tree around it holds its tree
             if part.repository is not None and part.at in memory.bases
         ]
         return taken
@@ -289,10 +288,23 @@ class Snapshots:
             return [f"the commit of {source.repository.top} was not kept: {_said(error)}"]
         return []
 
+    def _forget_base(self, taken: Taken) -> None:
+        """Do not try again what cannot be had."""
+        if taken.memory is not None:
+            taken.memory.base = ""
+            taken.memory.bases.clear()
+            remembered.save(self._cache, self._root, taken.memory)
+
     def _keep(self, taken: Taken, trees: list[str], *, whole: bool) -> None:
         if whole:
             self._store.absorb(trees, None, [source.repository.objects for source in taken.sources])
         self._store.keep(trees)
+
+
+def _is_secret(path: str) -> bool:
+    from vestige.model.secret_names import is_secret_file  # most projects have no changed or untracked file to be judged
+
+    return is_secret_file(path)
 
 
 def _both(memory: remembered.Memory) -> list[str]:
@@ -305,14 +317,28 @@ def _with(taken: Taken, problems: list[str], **changes: object) -> Taken:
     code = replace(taken.code, **changes) if changes else taken.code  # type: ignore[arg-type]  # fields of Code
     more = Taken(code, (*taken.problems, *problems), taken.left_out)
     more.memory, more.sources, more.database = taken.memory, taken.sources, taken.database
+    more.uncommitted = taken.uncommitted
     return more
+
+
+def _uncommitted(part: Part, memory: remembered.Memory) -> list[bytes]:
+    if part.repository is None or not memory.dirty.get(part.at, True):
+        return []
+    found = [part.at + path for path in part.gone]
+    for path, wanted in part.wanted.items():
+        one = memory.files.get(part.at + path)
+        stored = one is None or (one.value[:1].isdigit() and not one.value.endswith(b"="))
+        made = one is not None and one.value == b"o"  # by a run, so that it is no source
+        if (wanted.role == "m" and not made) or (wanted.role in "u?psa" and stored):
+            found.append(part.at + path)
+    return found
 
 
 def _presumably_dirty(part: Part) -> bool | None:
     """What can be said where no tree could be built."""
     if part.repository is None:
         return None
-    return bool(part.touched or part.gone or any(wanted.role in "mu" for wanted in part.wanted.values()))
+    return bool(part.touched or part.gone or any(wanted.role in "mpu" for wanted in part.wanted.values()))
 
 
 def _lines(large: list[tuple[str, int]], unreadable: list[str]) -> list[str]:

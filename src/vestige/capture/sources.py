@@ -53,13 +53,6 @@ _EXCLUDED_ENDINGS = (b".egg-info", b".dist-info")
 #: Files that only lie at the top of an environment of Python's or conda's.
 ENVIRONMENT_MARKERS = frozenset({b"pyvenv.cfg", b"conda-meta/history"})
 
-_SECRET_NAMES = frozenset(
-    b".env .envrc .netrc _netrc .pgpass .pypirc .npmrc .htpasswd .git-credentials .dockercfg credentials "
-    b"id_rsa id_dsa id_ecdsa id_ed25519 id_ecdsa_sk id_ed25519_sk secrets.toml secrets.yaml secrets.yml secrets.json".split()
-)
-_SECRET_ENDINGS = (b".pem", b".key", b".p12", b".pfx", b".jks", b".keystore", b".kdbx", b".ppk")
-_HARMLESS = (b".example", b".sample", b".template", b".dist")
-
 YES, NO, PERHAPS = 1, 0, 2
 
 
@@ -73,16 +66,6 @@ def by_name(path: bytes) -> int:
     if name.startswith((b"requirements", b"Dockerfile.")) and extension in {b"txt", b"in"}:
         return YES
     return NO if extension in DATA_EXTENSIONS else PERHAPS
-
-
-def is_secret(path: bytes) -> bool:
-    """Whether a file of this name is a secret: never taken, only named."""
-    name = path[path.rfind(b"/") + 1 :].lower()
-    if name in _SECRET_NAMES or name.endswith(_SECRET_ENDINGS):
-        return True
-    if name.startswith(b".env."):
-        return not name.endswith(_HARMLESS)
-    return name.endswith(b".json") and name.startswith((b"credentials", b"service-account", b"service_account", b"client_secret"))
 
 
 class Filter:

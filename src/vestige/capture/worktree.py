@@ -12,6 +12,7 @@ from __future__ import annotations
 import os
 
 from vestige.capture import git, gitconfig, sources
+from vestige.model import sha1
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -27,7 +28,8 @@ class Wanted:
     """A file to be looked at, and why.
 
     "m": it differs from the commit; `mode` is git's. "u", "?": untracked, and by its name source, or perhaps.
-    "l": tracked, where there is no commit to build on. "c", "s", "a": as in `Watched`, whose mode and id are here.
+    "l": tracked, where there is no commit to build on. "c", "f", "s", "a": as in `Watched`, whose mode and id are here.
+    "p": git, whose filters are off, says that it differs; the filter may say that it does not.
     """
 
     __slots__ = ("mode", "oid", "role")
@@ -41,7 +43,8 @@ class Wanted:
 class Watched:
     """A tracked file of whose changes `git status` does not speak.
 
-    "c": it may look different in a commit. "s": skip-worktree. "a": assume-unchanged. Mode and id are those in the index.
+    "c": it may look different in a commit; "f": by a filter. "s": skip-worktree. "a": assume-unchanged. Mode and id are
+    those in the index.
     """
 
     __slots__ = ("kind", "mode", "oid", "path")
@@ -101,7 +104,7 @@ class Part:
 class Looking:
     """One look at a project. `parts` holds the project's own first; `problems` are lines for the record.
 
-    `code_git` is a repository without an index, whose ignore engine serves a plain folder; `prepare` makes it.
+    `code_git` is a repository without an index, whose ignore engine serves a plain folder.
     `whole`: want every file, and build on no commit.
     """
 
@@ -110,11 +113,9 @@ class Looking:
         root: str,
         code_git: str,
         studies: dict[bytes, Study],
-        *,
-        program: str,
-        seconds: float,
+        program: git.Program,
         is_secret: Callable[[bytes], bool],
-        prepare: Callable[[], None],
+        *,
         whole: bool = False,
     ) -> None:
         self.parts: list[Part] = []
@@ -122,9 +123,7 @@ class Looking:
         self._code_git = code_git
         self._studies = studies
         self._program = program
-        self._seconds = seconds
-        self._is_secret = is_secret
-        self._prepare = prepare
+        self.is_secret = is_secret
         self._whole = whole
         self._look(root, b"", git.find(root))
 
@@ -155,7 +154,7 @@ class Looking:
         inside = "" if inside == os.curdir else inside
         part.inside = os.fsencode(inside) + b"/" if inside else b""
         try:
-            status = git.status(repository, inside, configuration, git=self._program, seconds=self._seconds)
+            status = git.status(self._program, repository, inside, configuration)
             part.commit, part.branch = status.commit, status.branch
             part.study = self._study(part, repository, status)
         except git.GitError as error:
@@ -177,17 +176,20 @@ class Looking:
         part.cut += [*study.secrets, *(path for path, _ in study.large)]
         part.withheld += study.secrets
         changed = set()
+        filtered = {watched.path: watched for watched in study.watched if watched.kind == "f"}
         for full, mode in status.changed:
             path = full[len(part.inside) :]
             changed.add(path)
             if mode == 0o160000:
                 part.touched = True
-            elif self._is_secret(path):
+            elif self.is_secret(path):
                 part.touched = True
                 part.cut.append(path)
                 part.withheld.append(path)
             elif mode is None:
                 part.gone.append(path)
+            elif path in filtered and full not in status.staged:
+                part.wanted[path] = Wanted("p", mode, filtered[path].oid)
             else:
                 part.wanted.setdefault(path, Wanted("m", mode))
         for watched in study.watched:
@@ -202,7 +204,7 @@ class Looking:
             if path.endswith(b"/"):
                 if admits(path):
                     nested.append(path[:-1])
-            elif self._is_secret(path):
+            elif self.is_secret(path):
                 if admits(path):
                     part.withheld.append(path)
             elif (verdict := sources.by_name(path)) and admits(path):
@@ -217,11 +219,8 @@ class Looking:
 
     def _plain(self, part: Part) -> list[bytes]:
         try:
-            self._prepare()
-            paths = git.untracked(
-                part.folder, self._code_git, sources.exclude_patterns(), git=self._program, seconds=self._seconds
-            )
-        except (git.GitError, OSError) as error:
+            paths = git.untracked(self._program, part.folder, self._code_git, sources.exclude_patterns())
+        except git.GitError as error:
             self._say(f"the folder was read without git: {error}")
             paths = self._walked(part, None)
         return self._untracked(part, paths)
@@ -251,9 +250,10 @@ class Looking:
                 continue
             if entry.mode == 0o160000:
                 submodules.append(path)
-            elif self._is_secret(path):
+            elif self.is_secret(path):
+                part.cut.append(path)
                 part.withheld += [] if path in part.withheld else [path]
-            else:
+            elif entry.mode != 0o040000:
                 part.wanted[path] = Wanted("l")
         return submodules
 
@@ -274,7 +274,7 @@ class Looking:
     def _index(self, repository: git.Repository, configuration: gitconfig.Configuration) -> list[IndexEntry]:
         from vestige.capture import index
 
-        return index.entries(repository, sha256=configuration.sha256, program=self._program, seconds=self._seconds)
+        return index.entries(self._program, repository, sha256=configuration.sha256)
 
     def _study(self, part: Part, repository: git.Repository, status: git.Status) -> Study:
         """What the index says beside the status: remembered, or found out now."""
@@ -298,9 +298,7 @@ class Looking:
             return known
         from vestige.capture import index
 
-        found = index.study(
-            repository, part.inside, configuration, outer, loose, self._is_secret, program=self._program, seconds=self._seconds
-        )
+        found = index.study(self._program, repository, part.inside, configuration, outer, loose, self.is_secret)
         found.key = key(found)
         return found
 
@@ -324,11 +322,7 @@ def signature(path: bytes) -> bytes:
 
 def digest(parts: list[bytes]) -> bytes:
     """One short name for many bytes."""
-    try:
-        from _sha1 import sha1  # type: ignore[import-not-found]  # typeshed leaves it out
-    except ImportError:
-        from hashlib import sha1
-    return bytes(sha1(b"\0".join(parts), usedforsecurity=False).hexdigest(), "ascii")
+    return sha1.of(b"\0".join(parts)).encode("ascii")
 
 
 def state(parts: list[Part]) -> bytes:
