@@ -207,11 +207,9 @@ def test_many_files_are_each_answered_once(tmp_path: Path) -> None:
     found = list(digest.many(expected))
     assert {one.path: one.digest for one in found} == expected
     assert len(found) == len(expected)
-    assert {one.path.rpartition("/")[2]: one.problem for one in found if one.problem} == {
-        "fifo": "not a regular file",
-        "gone": "No such file or directory",
-        "nul\0byte": "embedded null byte",
-    }
+    problems = {one.path.rpartition("/")[2]: one.problem for one in found if one.problem}
+    assert "embedded null" in (problems.pop("nul\0byte") or "")
+    assert problems == {"fifo": "not a regular file", "gone": "No such file or directory"}
 
 
 def test_slow_files_are_read_by_several_threads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
