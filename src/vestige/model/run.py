@@ -6,16 +6,12 @@ import os
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
 
 from vestige.model.code import Code
 from vestige.model.files import LINKED_ROLES, Digest, FileUse, nothing
+from vestige.model.summary import Kind, Status, Summary, short
 
 FORMAT = 1
-
-Kind = Literal["command", "script", "function", "notebook", "capture", "reproduction", "adopted"]
-#: `running`, `finishing` and `lost` are derived, never written.
-Status = Literal["finished", "failed", "interrupted", "running", "finishing", "lost"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -169,11 +165,6 @@ class Run:
     extra: Mapping[str, object] = field(default_factory=nothing)
 
 
-def short(run_id: str) -> str:
-    """The last eight hex digits: what a user types."""
-    return run_id[-8:]
-
-
 def label(run: Run) -> str:
     """What a step is called: the script, else the module, else the quoted command cut to 40 characters."""
     name = run.function.get("name") if run.function is not None else None
@@ -191,40 +182,6 @@ def label_of(script: str | None, function: str | None, command: Sequence[str]) -
             return command[position + 1]
     text = shlex.join(command)
     return text if len(text) <= 40 else text[:39] + "…"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Summary:
-    """What lists and lineage need of a run, without its files: a row of the index.
-
-    `label` is what the step is called, `dirty` whether uncommitted changes belonged to its code,
-    `inputs` and `outputs` count its uses in the roles data, config and code.
-    """
-
-    id: str
-    name: str | None
-    label: str
-    kind: Kind
-    status: Status
-    started: str
-    duration: float | None
-    sequence: int
-    host: str
-    boot: str | None
-    parent: str | None
-    user: str | None
-    command: tuple[str, ...]
-    cwd: str
-    exit_code: int | None
-    commit: str | None
-    dirty: bool | None
-    snapshot: str | None
-    environment: Digest | None
-    inputs: int
-    outputs: int
-    tags: tuple[str, ...] = ()
-    note: str | None = None
-    gaps: int = 0
 
 
 def summarise(run: Run) -> Summary:
@@ -255,3 +212,25 @@ def summarise(run: Run) -> Summary:
         note=run.note,
         gaps=len(run.observation.gaps) if run.observation else 0,
     )
+
+
+__all__ = [
+    "FORMAT",
+    "FileReference",
+    "Kind",
+    "Observation",
+    "Process",
+    "ProjectReference",
+    "Redaction",
+    "Reproduction",
+    "Run",
+    "Status",
+    "Stdin",
+    "Stream",
+    "Summary",
+    "Verdict",
+    "label",
+    "label_of",
+    "short",
+    "summarise",
+]
