@@ -60,12 +60,10 @@ def compiled(pattern: bytes) -> re.Pattern[bytes] | None:
     out = [] if anchored else [rb"(?:.*/)?"]
     at = 0
     while at < len(text):
-        if text.startswith(b"**/", at) and (at == 0 or text[at - 1 : at] == b"/"):
-            out.append(rb"(?:.*/)?")
-            at += 3
-        elif text[at:] == b"**" and (at == 0 or text[at - 1 : at] == b"/"):
-            out.append(rb".+" if anchored and at else rb".*")
-            at += 2
+        after = at + len(text[at:]) - len(text[at:].lstrip(b"*"))
+        if after - at >= 2 and text[at - 1 : at] in {b"/", b""} and text[after : after + 1] in {b"/", b""}:
+            out.append(rb"(?:.*/)?" if after < len(text) else rb".*")
+            at = after + 1
         else:
             piece, at = _piece(text, at)
             if piece is None:
@@ -155,8 +153,7 @@ def _bracket(text: bytes, at: int) -> tuple[bytes | None, int]:
         low, at = _member(text, at)
         if text[at : at + 1] == b"-" and text[at + 1 : at + 2] not in {b"]", b""}:
             high, at = _member(text, at + 1)
-            if low <= high:
-                members.append(re.escape(low) + b"-" + re.escape(high))
+            members.append(re.escape(low) + b"-" + re.escape(high) if low <= high else re.escape(low))
         else:
             members.append(re.escape(low))
     inner = b"".join(members)

@@ -63,7 +63,7 @@ def by_name(path: bytes) -> int:
     extension = name[dot + 1 :].lower() if dot > 0 else b""
     if extension in SOURCE_EXTENSIONS or name in PROJECT_FILES:
         return YES
-    if name.startswith((b"requirements", b"Dockerfile.")) and extension in {b"txt", b"in"}:
+    if name.startswith((b"Dockerfile.", b"Makefile.")) or (name.startswith(b"requirements") and extension in {b"txt", b"in"}):
         return YES
     return NO if extension in DATA_EXTENSIONS else PERHAPS
 
