@@ -106,7 +106,7 @@ CASES = {
     "copied": ("import shutil; shutil.copy('a', 'b')", ["in read a", "out write b"]),
     "linked": ("import os; os.link('a', 'b')", ["in link a", "out link b"]),
     "linked symbolically": ("import os; os.symlink('a', 'b')", ["out link b"]),
-    "cut short": ("import os; os.truncate('a', 2)", ["in update a", "out update a"]),
+    "cut short": ("import os; os.truncate('a', 2)", ["in append a", "out update a"]),
     "a temporary file": ("import tempfile; tempfile.NamedTemporaryFile(dir='.').write(b'x')", []),
     "a database": (
         "import sqlite3; c = sqlite3.connect('d.db'); c.execute('create table t (x)'); c.commit(); c.close()", ["out write d.db"],

@@ -58,7 +58,7 @@ OPENING: dict[str, Case] = {
         [w("a.h5", v(1), RDWR)], {"a.h5": v(1, 1)}, ["in update a.h5 1.0", "out update a.h5 1.1 over 1.0"],
     ),
     "A7 overwritten in part is both": (
-        [w("disk", v(1), WRONLY)], {"disk": v(1, 1)}, ["in update disk 1.0", "out update disk 1.1 over 1.0"],
+        [w("disk", v(1), WRONLY)], {"disk": v(1, 1)}, ["in append disk 1.0", "out update disk 1.1 over 1.0"],
     ),
     "A7b opened for writing in part, and left alone, is nothing": ([w("disk", v(1), WRONLY)], {"disk": v(1)}, []),
     "A8 appended to is both": (
@@ -217,7 +217,7 @@ REPLACEMENT: dict[str, Case] = {
     "C37c a removal that was refused": ([r("f", v(1)), u("f", v(1))], {"f": v(1)}, ["in read f 1.0"]),
     "C37d refused, then read once more": ([r("f", v(1)), u("f", v(1)), r("f", v(1))], {"f": v(1)}, ["in read f 1.0"]),
     "C37e overwritten and removed is nothing": ([w("f", v(1)), u("f", v(1, 1))], {}, []),
-    "C38 cut short": ([t("f", v(1))], {"f": v(1, 1)}, ["in update f 1.0", "out update f 1.1 over 1.0"]),
+    "C38 cut short": ([t("f", v(1))], {"f": v(1, 1)}, ["in append f 1.0", "out update f 1.1 over 1.0"]),
     "C38b cut short after it was made": ([w("f"), t("f", v(1, 1))], {"f": v(1, 2)}, ["out write f 1.2"]),
     "C38c cut to the length that it has": ([t("f", v(1))], {"f": v(1)}, []),
     "C39 other rights only": (

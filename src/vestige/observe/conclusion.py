@@ -22,6 +22,10 @@ OfDirectory = Callable[[Mapping[str, str]], str]
 class ObservedUse(NamedTuple):
     """A file version that the run read, or wrote. `path` is absolute and canonical.
 
+    `access` of an input: "read"; "update" if it was opened for both and changed; "append" if the run kept it, or a part of
+    it, in what it wrote, but did not read it; "execute"; "link". Of an output: "write" (all of it is new), "update",
+    "append", "link".
+
     `signature`: of an input, before the run changed it; of an output, at the end. `existed`, `replaced` and `before`: of
     an output, whether something lay at the path when the run began, its signature and its digest. `first` and `last` are
     moments (`seq`), `by` positions in the list of processes. `link` is the text of a symbolic link. `kind` is "directory"

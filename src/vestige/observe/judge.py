@@ -253,10 +253,8 @@ def _input_access(file: File, *, changed: bool) -> Access:
         return "execute"
     if state & lifecycle.UPDATED:
         return "update" if changed else "read"
-    if state & lifecycle.OVERLAID:
-        return "update"
-    if state & lifecycle.APPENDED:
-        return "append"
+    if state & (lifecycle.OVERLAID | lifecycle.APPENDED):
+        return "append"  # kept in part, and not read: it can be in nothing else that the run wrote
     return "link" if file.linked else "read"
 
 
