@@ -10,29 +10,41 @@ from __future__ import annotations
 
 import os
 import time
-from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from vestige.store import tables, words
-from vestige.store.reading import File, file_of
-from vestige.store.records import Damaged, Records
+from vestige.store.interface import Damaged
 from vestige.store.tables import Tables
 
 _TOPS = ("runs", "notes")
 _TICK = 2_500_000_000
 _DAY = 86_400_000_000_000
 _RETRIES = 200
+_INODE = (1 << 63) - 1
 
 
-@dataclass(slots=True)
+class File(NamedTuple):
+    """A file of a store: its folder relative to the store, its name, and by what it is known again."""
+
+    folder: str
+    name: str
+    inode: int
+    ctime: int
+
+
 class Plan:
-    """What differs between a store and its index. `unfinished`: the index was being made and lacks what speeds it up."""
+    """What differs between a store and its index. `folders` were listed: path, modification time, when, whether settled.
+    `unfinished`: the index was being made and lacks what speeds it up."""
 
-    new: list[File] = field(default_factory=list)
-    gone: list[tuple[int, str]] = field(default_factory=list)
-    folders: list[tuple[str, int, int, int]] = field(default_factory=list)
-    gone_folders: list[int] = field(default_factory=list)
-    unreadable: list[Damaged] = field(default_factory=list)
-    unfinished: bool = False
+    __slots__ = ("folders", "gone", "gone_folders", "new", "unfinished", "unreadable")
+
+    def __init__(self) -> None:
+        self.new: list[File] = []
+        self.gone: list[tuple[int, str]] = []
+        self.folders: list[tuple[str, int, int, int]] = []
+        self.gone_folders: list[int] = []
+        self.unreadable: list[Damaged] = []
+        self.unfinished = False
 
     def __bool__(self) -> bool:
         return bool(self.new or self.gone or self.folders or self.gone_folders or self.unfinished)
@@ -42,8 +54,7 @@ class Plan:
         return not self.gone and not self.gone_folders and all(file.folder.startswith("runs/") for file in self.new)
 
 
-@dataclass(frozen=True, slots=True)
-class _Folder:
+class _Folder(NamedTuple):
     n: int
     path: str
     mtime: int
@@ -51,15 +62,29 @@ class _Folder:
     settled: int
 
 
-def compare(tables: Tables, records: Records) -> Plan:
+def compare(index: Tables, store: str) -> Plan:
     """Compare a store with its index; reads only."""
-    return _Comparison(tables, records).compare()
+    return _Comparison(index, store).compare()
+
+
+def file_of(folder: str, name: str, found: os.stat_result) -> File:
+    """A file as it is now."""
+    return File(folder, name, found.st_ino & _INODE, found.st_ctime_ns)
+
+
+def damaged(index: Tables, store: str) -> list[Damaged]:
+    """The files that could not be read, or not wholly."""
+    sql = "SELECT path, name, reason FROM file JOIN folder ON folder.n = file.folder WHERE reason IS NOT NULL ORDER BY 1, 2"
+    return [
+        Damaged(os.path.join(store, words.restored(folder), words.restored(name)), words.restored(reason))
+        for folder, name, reason in index.db.execute(sql)
+    ]
 
 
 class _Comparison:
-    def __init__(self, tables: Tables, records: Records) -> None:
-        self.db = tables.db
-        self.store = records.store
+    def __init__(self, index: Tables, store: str) -> None:
+        self.db = index.db
+        self.store = store
         self.plan = Plan()
         found = self.db.execute("SELECT n, path, mtime, listed, settled FROM folder")
         self.known = {path: _Folder(n, path, *rest) for n, text, *rest in found for path in (words.restored(text),)}

@@ -17,11 +17,15 @@ from zlib import crc32
 from vestige.errors import StoreError
 from vestige.model.files import Use
 from vestige.model.query import RunQuery
-from vestige.model.run import Run, Summary
+from vestige.model.summary import Summary
 from vestige.store import publish, tables
 from vestige.store.interface import Index
 from vestige.store.layers import Layers
 from vestige.store.tables import Tables
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from vestige.model.run import Run
 
 #: How long another process may hold the index, in seconds.
 PATIENCE = 2.0

@@ -3,11 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 from vestige.model.files import Digest, Use
 from vestige.model.query import RunQuery
-from vestige.model.run import Run, Summary
+from vestige.model.summary import Summary
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from vestige.model.run import Run
+
+
+@dataclass(frozen=True, slots=True)
+class Damaged:
+    """A file of the store that could not be read, or not wholly, and why."""
+
+    path: str
+    reason: str
 
 
 class Index(Protocol):
@@ -45,4 +58,4 @@ class Index(Protocol):
         """Forget one run."""
 
 
-__all__ = ["Index", "Use"]
+__all__ = ["Damaged", "Index", "Use"]

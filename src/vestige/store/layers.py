@@ -9,8 +9,12 @@ from typing import TypeVar
 
 from vestige.model.files import Digest, Use
 from vestige.model.query import RunQuery
-from vestige.model.run import Run, Summary
+from vestige.model.summary import Summary
 from vestige.store.interface import Index
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from vestige.model.run import Run
 
 T = TypeVar("T")
 

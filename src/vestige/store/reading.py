@@ -7,11 +7,11 @@ import os
 import signal
 import threading
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import NamedTuple
 
 from vestige.errors import VestigeError
 from vestige.store import rows
+from vestige.store.comparison import File
 from vestige.store.records import Records
 
 #: So many records are read at a time.
@@ -19,17 +19,6 @@ BATCH = 500
 #: From so many on, other processes help.
 MANY = 3000
 _HELPERS = 3
-_INODE = (1 << 63) - 1
-
-
-@dataclass(frozen=True, slots=True)
-class File:
-    """A file of a store: its folder relative to the store, its name, and by what it is known again."""
-
-    folder: str
-    name: str
-    inode: int
-    ctime: int
 
 
 class Read(NamedTuple):
@@ -38,11 +27,6 @@ class Read(NamedTuple):
     file: File
     row: rows.Row | None
     reason: str | None
-
-
-def file_of(folder: str, name: str, found: os.stat_result) -> File:
-    """A file as it is now."""
-    return File(folder, name, found.st_ino & _INODE, found.st_ctime_ns)
 
 
 def read(records: Records, files: Sequence[File]) -> Iterator[Read]:

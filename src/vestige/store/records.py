@@ -21,6 +21,7 @@ from vestige.model import wire
 from vestige.model.files import nothing
 from vestige.model.run import FORMAT, Run, short
 from vestige.store import publish
+from vestige.store.interface import Damaged
 from vestige.store.objects import Objects
 
 #: More entries than this are an object; so many stay in the record, to be seen by whoever reads it.
@@ -45,14 +46,6 @@ class Note:
     forgotten: bool = False
     removed: tuple[str, ...] = ()
     extra: Mapping[str, object] = field(default_factory=nothing)
-
-
-@dataclass(frozen=True, slots=True)
-class Damaged:
-    """A file of the store that could not be read, or not wholly, and why."""
-
-    path: str
-    reason: str
 
 
 class Records:
@@ -309,3 +302,6 @@ def _list_names(folder: str) -> list[str]:
 def _now() -> str:
     seconds = time.time()
     return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds)) + f".{int(seconds % 1 * 1e6):06}Z"
+
+
+__all__ = ["LONG", "SHOWN", "Damaged", "Note", "Records", "parse_note", "share_by_git"]

@@ -3,27 +3,18 @@
 from __future__ import annotations
 
 import os
-import time
-from datetime import UTC, datetime
 from functools import lru_cache
-from json import dumps
 from typing import Any, NamedTuple, TypeAlias
 
 from vestige.errors import DamagedError
 from vestige.model import wire
 from vestige.model.files import LINKED_ROLES
 from vestige.model.run import label_of
+from vestige.store.columns import ACCESS, ROLE, instant, joined
 from vestige.store.words import storable
-
-#: Codes of accesses and roles; what is not among them is stored as its own name.
-ACCESS = ("read", "write", "update", "append", "link", "execute")
-ROLE = ("data", "config", "code", "temporary", "cache", "library", "system")
-#: The first so many roles are those that `uses_by` lists.
-LISTED = 4
 
 _ACCESS = {name: code for code, name in enumerate(ACCESS)}
 _ROLE = {name: code for code, name in enumerate(ROLE)}
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC).toordinal()
 _LEAST, _MOST = -(1 << 63), (1 << 63) - 1
 
 Text: TypeAlias = str | None
@@ -60,7 +51,7 @@ class RunRow(NamedTuple):
     duration: float | None
     sequence: int
     parent: Text
-    command: str
+    command: Text
     cwd: str
     exit_code: Number
     dirty: Number
@@ -93,38 +84,6 @@ def of(document: wire.Document, *, root: str | None = None) -> Row:
         raise DamagedError(f"a key of the record holds what it cannot hold: {error}") from error
 
 
-def instant(text: object) -> int | None:
-    """Microseconds since the epoch of an ISO 8601 time; None where it is none."""
-    if not isinstance(text, str):
-        return None
-    if len(text) == 27 and text[26] == "Z" and text[19] == "." and text[10] == "T":
-        try:
-            seconds = int(text[11:13]) * 3600 + int(text[14:16]) * 60 + int(text[17:19])
-            return (_midnight(text[:10]) + seconds) * 1_000_000 + int(text[20:26])
-        except ValueError:
-            return None
-    try:
-        moment = datetime.fromisoformat(text)
-        moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-        return round(moment.timestamp() * 1_000_000)
-    except (ValueError, OverflowError):
-        return None
-
-
-def iso(microseconds: int | None) -> str:
-    """The time as it is written in records."""
-    if microseconds is None:
-        return ""
-    seconds, fraction = divmod(microseconds, 1_000_000)
-    t = time.gmtime(seconds)
-    return f"{t[0]:04}-{t[1]:02}-{t[2]:02}T{t[3]:02}:{t[4]:02}:{t[5]:02}.{fraction:06}Z"
-
-
-@lru_cache(maxsize=64)
-def _midnight(date: str) -> int:
-    return (datetime.fromisoformat(date).toordinal() - _EPOCH) * 86400
-
-
 def _run(document: wire.Document, uses: list[UseRow]) -> RunRow:
     code = document.get("code") or {}
     function = document.get("function") or {}
@@ -145,13 +104,13 @@ def _run(document: wire.Document, uses: list[UseRow]) -> RunRow:
         duration=None if document.get("duration") is None else float(document["duration"]),
         sequence=document.get("sequence") or 0,
         parent=_stored(document.get("parent")),
-        command=dumps(command),
+        command=joined(command),
         cwd=storable(document.get("cwd") or "."),
         exit_code=document.get("exit_code"),
         dirty=None if dirty is None else int(dirty),
         inputs=len(linked) - outputs,
         outputs=outputs,
-        tags=dumps(tags) if tags else None,
+        tags=joined(tags or ()),
         note=_stored(document.get("note")),
         gaps=len(observation.get("gaps") or ()),
         host=document.get("host"),
@@ -218,7 +177,7 @@ _TYPES: dict[str, frozenset[type]] = {
     "N": frozenset({int, str}),
 }
 _USE = "SssINNiIiIIIs"
-_RUN = "SsSSSifIsSSiiIIssIssssss"
+_RUN = "SsSSSifIssSiiIIssIssssss"
 _LINKED = frozenset(code for name, code in _ROLE.items() if name in LINKED_ROLES)
 
 

@@ -39,13 +39,13 @@ CREATE TABLE IF NOT EXISTS run (
   duration  REAL,               -- seconds
   sequence  INTEGER NOT NULL,   -- microseconds since the host was booted
   parent    TEXT,               -- id of the run inside which it happened
-  command   TEXT NOT NULL,      -- JSON
+  command   TEXT,               -- arguments, a zero byte between two
   cwd       TEXT NOT NULL,
   exit_code INTEGER,
   dirty     INTEGER,
   inputs    INTEGER NOT NULL,   -- how many, in the roles data, config and code
   outputs   INTEGER NOT NULL,
-  tags      TEXT,               -- JSON; with what notes added
+  tags      TEXT,               -- a zero byte between two; with what notes added
   note      TEXT,
   gaps      INTEGER NOT NULL,
   host        INTEGER,          -- words, as are the five that follow
@@ -112,8 +112,8 @@ CREATE TABLE IF NOT EXISTS note (
   name      TEXT NOT NULL,
   run       TEXT NOT NULL,       -- id
   time      TEXT NOT NULL,
-  tags      TEXT NOT NULL,       -- JSON: added
-  untags    TEXT NOT NULL,       -- JSON: taken away
+  tags      TEXT,                -- added, a zero byte between two
+  untags    TEXT,                -- taken away
   note      TEXT,
   forgotten INTEGER NOT NULL,    -- 1: the run was removed on purpose
   PRIMARY KEY (folder, name)

@@ -9,14 +9,13 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
-from json import dumps, loads
 from typing import TypeAlias
 
 from vestige.errors import VestigeError
-from vestige.store import reading, rows, tables, words
-from vestige.store.comparison import Plan
-from vestige.store.reading import File, Read, file_of
-from vestige.store.records import Damaged, Note, Records, parse_note
+from vestige.store import columns, reading, rows, tables, words
+from vestige.store.comparison import File, Plan, file_of
+from vestige.store.reading import Read
+from vestige.store.records import Note, Records, parse_note
 from vestige.store.tables import Tables
 
 #: How long a transaction may last while very many records are taken in, and how long others then get a chance, in seconds.
@@ -42,15 +41,6 @@ def apply(index: Tables, records: Records, todo: Plan, progress: Progress | None
                 "DO UPDATE SET mtime = excluded.mtime, listed = excluded.listed, settled = excluded.settled"
             )
             index.db.executemany(sql, [(words.storable(path), *rest) for path, *rest in todo.folders])
-
-
-def damaged(index: Tables, records: Records) -> list[Damaged]:
-    """The files that could not be read, or not wholly."""
-    sql = "SELECT path, name, reason FROM file JOIN folder ON folder.n = file.folder WHERE reason IS NOT NULL ORDER BY 1, 2"
-    return [
-        Damaged(os.path.join(records.store, words.restored(folder), words.restored(name)), words.restored(reason))
-        for folder, name, reason in index.db.execute(sql)
-    ]
 
 
 class _Transaction:
@@ -156,15 +146,15 @@ def _as_said(index: Tables, row: rows.Row) -> rows.Row | None:
     found = index.db.execute(sql, (words.storable(row.run.id),)).fetchall()
     if not found:
         return row
-    tags = dict.fromkeys(loads(row.run.tags) if row.run.tags else ())
+    tags = dict.fromkeys(columns.parted(row.run.tags))
     note = row.run.note
     for added, removed, text, forgotten in found:
         if forgotten:
             return None
-        tags |= dict.fromkeys(loads(added))
-        tags = dict.fromkeys(tag for tag in tags if tag not in loads(removed))
+        tags |= dict.fromkeys(columns.parted(added))
+        tags = dict.fromkeys(tag for tag in tags if tag not in columns.parted(removed))
         note = note if text is None else text
-    return row._replace(run=row.run._replace(tags=dumps(list(tags)) if tags else None, note=note))
+    return row._replace(run=row.run._replace(tags=columns.joined(list(tags)), note=note))
 
 
 def _apply_notes(index: Tables, records: Records, said: Sequence[File], todo: Plan) -> list[File]:
@@ -199,7 +189,7 @@ def _parsed_notes(records: Records, files: Sequence[File]) -> Iterator[tuple[Fil
 
 
 def _put_note(index: Tables, folder: int, name: str, note: Note) -> None:
-    tags, untags = dumps(list(note.tags)), dumps(list(note.untags))
+    tags, untags = columns.joined(note.tags), columns.joined(note.untags)
     text = None if note.note is None else words.storable(note.note)
     run_id, time = words.storable(note.run), words.storable(note.time)
     row = (folder, words.storable(name), run_id, time, tags, untags, text, int(note.forgotten))

@@ -5,14 +5,17 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
-from json import loads
 from typing import Any, cast
 
-from vestige.model import wire
 from vestige.model.files import Access, Digest, Role, Use
 from vestige.model.query import RunQuery
-from vestige.model.run import Kind, Run, Status, Summary
-from vestige.store import rows, words
+from vestige.model.summary import Kind, Status, Summary
+from vestige.store import columns, words
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from vestige.model.run import Run
+    from vestige.store import rows
 
 VERSION = 1
 
@@ -108,7 +111,7 @@ class Tables:
         found = self.db.execute(sql, (words.storable(run_id),)).fetchone()
         if found is None:
             return []
-        where = f"WHERE use.n BETWEEN ? AND ? AND use.run = ? AND use.written = ? AND use.role < {rows.LISTED} ORDER BY use.n"
+        where = f"WHERE use.n BETWEEN ? AND ? AND use.run = ? AND +use.written = ? AND use.role < {columns.LISTED} ORDER BY use.n"
         return [_use(row) for row in self.db.execute(_USE + where, (*found, int(written)))]
 
     def children(self, run_id: str) -> Sequence[Summary]:
@@ -122,6 +125,9 @@ class Tables:
             yield _use(found)
 
     def add(self, run: Run) -> None:
+        from vestige.model import wire  # only who adds needs whole records
+        from vestige.store import rows
+
         self.insert([rows.of(wire.encode(run))])
 
     def remove(self, run_id: str) -> None:
@@ -241,7 +247,7 @@ def _conditions(query: RunQuery) -> tuple[str, list[object]]:
         ("run.kind = ?", query.kind),
         ("run.parent = ?", query.parent),
         ("user.rest = ?", query.user),
-        ("run.started >= ?", rows.instant(query.since)),
+        ("run.started >= ?", columns.instant(query.since)),
         ("run.name GLOB ?", None if query.name is None else query.name.replace("[", "[[]")),
     ):
         if value is not None:
@@ -263,11 +269,11 @@ def _use(found: tuple[Any, ...]) -> Use:
         _word(digest, digest_rest),
         _word(before, before_rest),
         bool(written),
-        cast("Access", rows.ACCESS[access] if isinstance(access, int) else access),
-        cast("Role", rows.ROLE[role] if isinstance(role, int) else role),
+        cast("Access", columns.ACCESS[access] if isinstance(access, int) else access),
+        cast("Role", columns.ROLE[role] if isinstance(role, int) else role),
         size,
         seq,
-        rows.iso(time),
+        columns.iso(time),
         bool(deleted),
         bool(kept),
         bool(recovered),
@@ -285,14 +291,14 @@ def _summary(found: tuple[Any, ...]) -> Summary:
         label=words.restored(label),
         kind=cast("Kind", words.restored(kind)),
         status=cast("Status", words.restored(status)),
-        started=rows.iso(started),
+        started=columns.iso(started),
         duration=duration,
         sequence=sequence,
         host=host or "",
         boot=boot,
         parent=_restored(parent),
         user=user,
-        command=tuple(loads(command)),
+        command=columns.parted(command),
         cwd=words.restored(cwd),
         exit_code=exit_code,
         commit=commit,
@@ -301,7 +307,7 @@ def _summary(found: tuple[Any, ...]) -> Summary:
         environment=environment,
         inputs=inputs,
         outputs=outputs,
-        tags=tuple(loads(tags)) if tags else (),
+        tags=columns.parted(tags),
         note=_restored(note),
         gaps=gaps,
     )
