@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from vestige.capture import digest
@@ -64,12 +64,11 @@ def normalised(name: str) -> str:
 
 def content_of(record: bytes) -> Digest | None:
     """The identity of a distribution's content, from its RECORD; None if it is not one."""
-    try:
-        text = record.decode("utf-8")
-    except UnicodeDecodeError:
+    rows = rows_of(record)
+    if rows is None:
         return None
-    rows = []
-    for row in _rows(text):
+    lines = []
+    for row in rows:
         if len(row) < 2:
             return None
         path = row[0].replace("\\", "/")
@@ -78,18 +77,22 @@ def content_of(record: bytes) -> Digest | None:
             continue
         if name in _WRITTEN_BY_INSTALLERS and folder.endswith(".dist-info"):
             continue
-        rows.append(f"{path}\0{row[1]}")
-    return digest.of_bytes("\n".join(sorted(rows)).encode("utf-8")) if rows else None
+        lines.append(f"{path}\0{row[1]}")
+    return digest.of_bytes("\n".join(sorted(lines)).encode("utf-8")) if lines else None
 
 
-def _rows(text: str) -> Iterator[list[str]]:
+def rows_of(record: bytes) -> list[list[str]] | None:
+    """The rows of a RECORD (path, `algorithm=hash`, size); None where it is not text."""
+    try:
+        text = record.decode("utf-8")
+    except UnicodeDecodeError:
+        return None
     lines = [line for line in text.replace("\r\n", "\n").split("\n") if line]
     if '"' not in text:
-        yield from (line.split(",") for line in lines)
-        return
+        return [line.split(",") for line in lines]
     import csv
 
-    yield from csv.reader(lines)
+    return list(csv.reader(lines))
 
 
 def _read(path: str, name: str, found: Found) -> Package | None:
