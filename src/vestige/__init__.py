@@ -6,6 +6,14 @@ costs a script nothing.
 
 __version__ = "0.1.0"
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from vestige.api import Project, open  # noqa: A004  # vestige.open, as Image.open
+    from vestige.errors import VestigeError
+    from vestige.model.files import FileUse
+    from vestige.model.lineage import Lineage
+    from vestige.model.run import Run
+
 _PUBLIC = {
     "open": "vestige.api",
     "Project": "vestige.api",

@@ -27,13 +27,19 @@ from vestige.ops.project import Project as Opened
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Literal
+
     from vestige.ops.check import Checked
     from vestige.ops.diff import Difference
     from vestige.ops.doctor import Diagnosis
     from vestige.ops.forget import Forgotten
     from vestige.ops.gc import Collected
     from vestige.ops.log import Entry
+    from vestige.ops.reproduce import Options as ReproduceOptions
+    from vestige.ops.reproduce import Reproduction
     from vestige.ops.show import Shown
+    from vestige.reproduce.plan import Plan
+    from vestige.reproduce.session import Watching
 
 Path = str | os.PathLike[str]
 Progress = Callable[[int, int], None]
@@ -189,6 +195,42 @@ class Project:
         return diff(self._opened, first, second)
 
     # -- making again ---------------------------------------------------------------------------------------------------
+
+    def reproduce(
+        self,
+        *targets: str | os.PathLike[str],
+        mode: Literal["chained", "independent"] = "chained",
+        jobs: int = 1,
+        exact: bool = False,
+        seconds: float | None = None,
+        keep_workspace: bool = False,
+        secrets: Mapping[str, str] | None = None,
+        watching: Watching | None = None,
+    ) -> Reproduction:
+        """Make files, or all data that runs wrote, again in a clean place, and compare; `exit_code` is 0 where all is the same.
+
+        `mode`: each step is fed what the steps before it make now, or what it was recorded with. `jobs` steps at once, each for
+        `seconds` at most. `secrets`: values for what was taken out of commands, by the name of the variable. `watching(step,
+        state)` is told how far it is. Raises NotFoundError, AmbiguousError, CouldNotError.
+        """
+        from vestige.ops.reproduce import Options
+
+        options = Options(
+            mode=mode, jobs=jobs, exact=exact, seconds=seconds, keep_workspace=keep_workspace, secrets=dict(secrets or {})
+        )
+        return self.carry_out(self.plan(*targets, options=options), options=options, watching=watching)
+
+    def plan(self, *targets: str | os.PathLike[str], options: ReproduceOptions | None = None) -> Plan:
+        """What `reproduce` would execute, with which files, and what stands in the way. Raises as `reproduce` does."""
+        from vestige.ops.reproduce import Options, plan
+
+        return plan(self._opened, [os.fspath(target) for target in targets], options or Options())
+
+    def carry_out(self, plan: Plan, *, options: ReproduceOptions | None = None, watching: Watching | None = None) -> Reproduction:
+        """Execute a plan, and compare what it makes."""
+        from vestige.ops.reproduce import Options, carry_out
+
+        return carry_out(self._opened, plan, options or Options(), watching)
 
     def restore(self, version: str, path: Path | None = None, *, force: bool = False) -> bytes | None:
         """The bytes of `FILE@RUN`; with `path` they are written there, over an existing file only by `force`.

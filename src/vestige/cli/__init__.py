@@ -110,7 +110,7 @@ def _say(text: str) -> None:
     """What went wrong, on standard error; whatever names are in it cannot harm a terminal."""
     from vestige.report.style import printable
 
-    line = "\n".join(printable(one) for one in text.split("\n"))
+    line = "\n  ".join(printable(one) for one in text.split("\n  "))  # a list of ours is indented; other breaks are in names
     try:
         os.write(2, f"vestige: {line}\n".encode("utf-8", "backslashreplace"))
     except OSError:

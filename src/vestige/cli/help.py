@@ -101,7 +101,7 @@ def manual(row: Verb) -> str:
 def markdown(row: Verb) -> str:
     """The page of a verb in the manual."""
     others = verbs.aliases(row.name)
-    lines = [f"# vestige {row.name}", "", f"{row.summary[0].upper()}{row.summary[1:]}.", "", f"    {usage(row)}", ""]
+    lines = [f"# vestige {row.name}", "", _sentence(row.summary), "", f"    {usage(row)}", ""]
     if others:
         lines += [f"Other names: {', '.join(f'`{name}`' for name in others)}.", ""]
     lines += [row.description, ""]
@@ -198,6 +198,10 @@ def _roff_paragraphs(text: str) -> Iterator[str]:
         if position:
             yield ".PP"
         yield from (_roff(line) for line in paragraph.split("\n"))
+
+
+def _sentence(text: str) -> str:
+    return text[0].upper() + text[1:] + ("" if text.endswith("?") else ".")
 
 
 def _cell(text: str) -> str:

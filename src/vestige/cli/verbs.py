@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 GROUPS: tuple[tuple[str, tuple[tuple[str, ...], ...]], ...] = (
     ("Recording", (("run", "track", "monitor"), ("capture",), ("adopt",))),
     ("Asking", (("log",), ("show",), ("diff",))),
-    ("Making again", (("restore",),)),
+    ("Making again", (("reproduce", "repro"), ("restore",))),
     ("Keeping", (("check",), ("gc",), ("forget",), ("doctor",), ("init",), ("completion",), ("help",))),
 )
 

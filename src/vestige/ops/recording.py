@@ -60,7 +60,7 @@ def run(project: Project, request: Request) -> Run:
         os.close(ours)
         os.close(tell)
     with os.fdopen(theirs, "w", encoding="ascii") as pipe:
-        document = asdict(request) | {"environ": dict(os.environ if request.environ is None else request.environ)}
+        document = asdict(request) | {"environ": request.environ and dict(request.environ), "ours": dict(os.environ)}
         json.dump(document, pipe)
     with os.fdopen(answer, encoding="ascii") as pipe:
         said = pipe.readline()  # not to the end: the recorder holds the pipe open for as long as it works
@@ -87,7 +87,7 @@ def completed(project: Project, run_id: str) -> Run:
 
 
 def _environment() -> dict[str, str]:
-    """The worker's own, in which it finds this very Vestige; the command gets the user's."""
+    """The worker's own, in which it finds this very Vestige; it takes up ours as soon as it runs."""
     package = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
     others = os.environ.get("PYTHONPATH")
     return {**os.environ, "PYTHONPATH": os.pathsep.join([package, *([others] if others else [])])}
@@ -97,6 +97,8 @@ def _work(root: str, ours: int, tell: int) -> None:
     os.set_inheritable(tell, False)
     with os.fdopen(ours, encoding="ascii") as pipe:
         document = json.load(pipe)
+    os.environ.clear()
+    os.environ.update(document["ours"])
     project = open_project(root, root)
     cwd = document["cwd"]
     parent = document["parent"]

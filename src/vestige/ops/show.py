@@ -71,9 +71,10 @@ def machine(project: Project, digest: Digest | None) -> Machine | None:
 
 def streams(project: Project, run: Run) -> Iterator[tuple[str, bytes]]:
     """What a run wrote to its standard streams, as far as it was kept. Raises NotKeptError, DamagedError."""
-    for name, stream in run.streams.items():
-        if stream.digest is not None:
-            yield name, project.objects.read(stream.digest)
+    for name in sorted(run.streams, key=lambda name: (name != "stdout", name)):
+        digest = run.streams[name].digest
+        if digest is not None:
+            yield name, project.objects.read(digest)
 
 
 def _read(problems: list[str], read: Callable[[], T]) -> T | None:
