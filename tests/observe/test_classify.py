@@ -424,6 +424,13 @@ def test_a_program_that_the_run_built_is_no_input() -> None:
     assert shown(found) == ["out write a.out 1.1 (code)"]
 
 
+def test_a_virtual_environments_python_keeps_its_name_as_an_execution() -> None:
+    found = conclude([x("env/bin/python", v(9), "python")], {}, links={"env/bin/python": "/usr/bin/python3"})
+    assert [one.path for one in found.executions] == [at("env/bin/python")]
+    assert found.processes[0].executable == at("env/bin/python")
+    assert [use.path for use in found.software] == ["/usr/bin/python3"]
+
+
 def test_a_search_for_a_program_is_no_execution() -> None:
     assert conclude([x("/usr/local/bin/ls", None, "ls")], {}).executions == ()
 

@@ -375,7 +375,8 @@ class Follower:
         if path is None or signature is None:
             return
         name = self._paths.lead(path, seq, self._processes.position(pid))
-        execution = self._processes.executed(event, name or path)
+        # The name by which it was called, links not followed: a virtual environment's python is known by its own only.
+        execution = self._processes.executed(event, self._paths.name(path) or path)
         if name is not NOTHING:
             self._executed.add(name)
             self._take(name, signature, lifecycle.EXECUTED, seq, execution.process)

@@ -65,7 +65,8 @@ class Process(NamedTuple):
 
 
 class Execution(NamedTuple):
-    """A program that was started. A process may start several, one after the other."""
+    """A program that was started. A process may start several, one after the other. `path` is absolute, in its canonical
+    folder, but a link at its end is not followed."""
 
     seq: int
     process: int
