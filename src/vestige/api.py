@@ -165,15 +165,29 @@ class Project:
     ) -> Iterator[Run]:
         """The records, the newest first. `name` takes `*` and `?`; `since` is a date, a time, or a span such as `2d`;
         `where` are comparisons such as `variables.LR=0.1` or `duration>10`, all of which must hold. Raises UsageError."""
-        query = RunQuery(name=name, status=status, since=_since(since), user=user, tag=tag, kind=kind, limit=limit)
-        for entry in self.log(query, where, records=True):
-            assert entry.run is not None
-            yield entry.run
+        entries = self.log(
+            name=name, status=status, since=since, user=user, tag=tag, kind=kind, where=where, limit=limit, records=True
+        )
+        return (entry.run for entry in entries if entry.run is not None)
 
-    def log(self, query: RunQuery, where: Iterable[str] = (), *, records: bool = False) -> Iterator[Entry]:
-        """The rows of the log, which come from the index alone unless `records` are wanted, too: fast in large stores."""
+    def log(
+        self,
+        *,
+        name: str | None = None,
+        status: str | None = None,
+        since: str | None = None,
+        user: str | None = None,
+        tag: str | None = None,
+        kind: str | None = None,
+        where: Iterable[str] = (),
+        limit: int | None = None,
+        records: bool = False,
+    ) -> Iterator[Entry]:
+        """The rows of the log, chosen as by `runs`. They come from the index alone, which is fast in large stores, unless
+        `where` or `records` ask for the records, too."""
         from vestige.ops.log import log
 
+        query = RunQuery(name=name, status=status, since=_since(since), user=user, tag=tag, kind=kind, limit=limit)
         return log(self._opened, query, [conditions.parse(text) for text in where], records=records)
 
     def show(self, run: str) -> Shown:

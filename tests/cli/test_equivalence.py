@@ -14,7 +14,6 @@ from tests.cli.calling import Caller, program
 from tests.ops.study import Study
 from vestige.cli import verbs
 from vestige.model import wire
-from vestige.model.query import RunQuery
 from vestige.model.run import short
 from vestige.report import diff as diff_report
 from vestige.report import doctor as doctor_report
@@ -73,7 +72,7 @@ def test_log(study: Study, call: Caller) -> None:
     study.record(change={"name": "a", "variables": {"LR": "0.1"}})
     study.record(change={"name": "b", "variables": {"LR": "0.5"}, "status": "failed", "exit_code": 1})
     project = vestige.open()
-    assert call("log").out.splitlines() == list(log_report.lines(project.log(RunQuery()), log_report.PROGRAMS))
+    assert call("log").out.splitlines() == list(log_report.lines(project.log(), log_report.PROGRAMS))
     assert json.loads(call("log", "--json").out) == [wire.encode(run) for run in project.runs()]
     assert json.loads(call("log", "--json", "--status", "failed").out) == [
         wire.encode(run) for run in project.runs(status="failed")

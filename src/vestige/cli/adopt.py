@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-from vestige.cli import opening
 from vestige.cli.arguments import Arguments, Option, Verb
-from vestige.cli.screen import screen
 from vestige.errors import UsageError
-from vestige.model.run import short
-from vestige.report.style import quoted
 
 VERB = Verb(
     "adopt",
@@ -35,6 +31,11 @@ Once Vestige has seen a file being made, what it saw counts for more.""",
 
 
 def main(arguments: Arguments) -> int:
+    from vestige.cli import opening
+    from vestige.cli.screen import screen
+    from vestige.model.run import short
+    from vestige.report.style import quoted
+
     files, command = arguments.before, arguments.after
     if not files:
         raise UsageError("no file is named: vestige adopt FILE… [-- CMD…]")

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from vestige.cli import opening
 from vestige.cli.arguments import Arguments, Option, Verb
-from vestige.cli.screen import screen
-from vestige.model.run import short
 
 VERB = Verb(
     "capture",
@@ -26,6 +23,10 @@ executes nothing. The record is a run of the kind capture: vestige show, diff an
 
 
 def main(arguments: Arguments) -> int:
+    from vestige.cli import opening
+    from vestige.cli.screen import screen
+    from vestige.model.run import short
+
     run = opening.project(arguments).capture(
         name=arguments.value("name"),
         tags=arguments.values("tag"),

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from vestige.cli import opening
 from vestige.cli.arguments import Arguments, Verb
-from vestige.cli.screen import Progress, screen
-from vestige.report import keeping as report
 
 VERB = Verb(
     "check",
@@ -19,6 +16,10 @@ missing is named, one a line. Nothing is changed.""",
 
 
 def main(arguments: Arguments) -> int:
+    from vestige.cli import opening
+    from vestige.cli.screen import Progress, screen
+    from vestige.report import keeping as report
+
     checked = opening.project(arguments).check(progress=Progress("checking objects"))
     out = screen(arguments)
     out.lines(report.damage(checked, out.style))

@@ -184,14 +184,13 @@ def _values(option: Option, last: str) -> list[str]:
 def _runs(*, ids: int) -> list[tuple[str, str]]:
     """The names of the newest runs, and so many ids."""
     from vestige import api
-    from vestige.model.query import RunQuery
     from vestige.model.run import short
     from vestige.report.style import printable
 
     found: dict[str, str] = {"last": "the latest run"}
     if not os.path.isdir((project := api.open()).store):
         return []
-    for position, entry in enumerate(project.log(RunQuery(limit=_RUNS))):
+    for position, entry in enumerate(project.log(limit=_RUNS)):
         one = entry.summary
         said = f"{one.started[:16].replace('T', ' ')} {one.status} {printable(one.label)}"
         if one.name and one.name.isprintable() and " " not in one.name:

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from vestige.cli import opening
 from vestige.cli.arguments import Arguments, Option, Verb
-from vestige.cli.screen import screen
-from vestige.report import diff as report
 
 VERB = Verb(
     "diff",
@@ -41,6 +38,10 @@ run's code into the second's, for git apply.""",
 
 
 def main(arguments: Arguments) -> int:
+    from vestige.cli import opening
+    from vestige.cli.screen import screen
+    from vestige.report import diff as report
+
     difference = opening.project_holding(arguments, arguments.words[0]).diff(*arguments.words)
     out = screen(arguments)
     if arguments.switch("json"):

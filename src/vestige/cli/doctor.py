@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from vestige.cli import opening
 from vestige.cli.arguments import Arguments, Verb
-from vestige.cli.screen import screen
-from vestige.report import doctor as report
 
 VERB = Verb(
     "doctor",
@@ -20,6 +17,10 @@ from; the store, its parts and their sizes.""",
 
 
 def main(arguments: Arguments) -> int:
+    from vestige.cli import opening
+    from vestige.cli.screen import screen
+    from vestige.report import doctor as report
+
     diagnosis = opening.project(arguments).doctor()
     out = screen(arguments)
     out.lines(report.page(diagnosis, out.style) if out.terminal else report.lines(diagnosis))

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-from vestige.cli import opening
 from vestige.cli.arguments import Arguments, Verb
-from vestige.cli.screen import screen
-from vestige.model.run import short
-from vestige.report.style import quoted
 
 VERB = Verb(
     "forget",
@@ -26,6 +22,11 @@ missing. The record stays as it is.""",
 
 
 def main(arguments: Arguments) -> int:
+    from vestige.cli import opening
+    from vestige.cli.screen import screen
+    from vestige.model.run import short
+    from vestige.report.style import quoted
+
     out = screen(arguments)
     for word in arguments.words:
         forgotten = opening.project_holding(arguments, word).forget(word)

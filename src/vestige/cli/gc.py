@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from vestige.cli import opening
 from vestige.cli.arguments import Arguments, Option, Verb
-from vestige.cli.screen import screen
-from vestige.report import keeping as report
 
 VERB = Verb(
     "gc",
@@ -27,6 +24,10 @@ A record is never dropped, nor anything without which it would not be whole.""",
 
 
 def main(arguments: Arguments) -> int:
+    from vestige.cli import opening
+    from vestige.cli.screen import screen
+    from vestige.report import keeping as report
+
     dry_run = arguments.switch("dry-run")
     collected = opening.project(arguments).gc(keep=arguments.value("keep"), budget=arguments.value("budget"), dry_run=dry_run)
     out = screen(arguments)

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from vestige.cli import opening
 from vestige.cli.arguments import Arguments, Verb
-from vestige.cli.screen import screen
-from vestige.report.style import quoted
 
 VERB = Verb(
     "init",
@@ -18,6 +15,10 @@ None is needed: Vestige works without configuration. An existing file is left al
 
 
 def main(arguments: Arguments) -> int:
+    from vestige.cli import opening
+    from vestige.cli.screen import screen
+    from vestige.report.style import quoted
+
     path = opening.project(arguments).init()
     screen(arguments).lines([f"wrote {quoted(path)}; every key in it is commented out"])
     return 0

@@ -2,17 +2,10 @@
 
 from __future__ import annotations
 
-import time
-from itertools import chain, islice
-
-from vestige.cli import opening
 from vestige.cli.arguments import Arguments, Option, Verb
-from vestige.cli.screen import screen
-from vestige.errors import NotFoundError, UsageError
-from vestige.model import spelling
-from vestige.model.query import RunQuery
-from vestige.report import log as report
+from vestige.errors import NotFoundError
 
+_FILTERS = ("name", "status", "since", "user", "tag", "kind", "where")
 _PEOPLE = 25  # rows on a terminal, without --limit
 
 VERB = Verb(
@@ -50,6 +43,12 @@ for "contains". Given more than once, all must hold.""",
 
 
 def main(arguments: Arguments) -> int:
+    from itertools import chain, islice
+
+    from vestige.cli import opening
+    from vestige.cli.screen import screen
+    from vestige.report import log as report
+
     out = screen(arguments)
     project = opening.project(arguments)
     people = out.terminal and not arguments.switch("json")
@@ -57,43 +56,34 @@ def main(arguments: Arguments) -> int:
     limit = (_PEOPLE if people else None) if limit is None else limit or None
     listed = arguments.value("columns")
     names = (report.PEOPLE if people else report.PROGRAMS) if listed is None else report.columns(listed)
-    records = arguments.switch("json") or report.needs_records(names)
-    query = _query(arguments, None if limit is None else limit + 1)
-    entries = iter(project.log(query, arguments.values("where"), records=records))
-    first = list(islice(entries, 1))
-    if not first:
-        if arguments.switch("json"):
-            out.records(())
-        raise _nothing(query, arguments, project.root)
-    if arguments.switch("json"):
-        found = (entry.run for entry in islice(chain(first, entries), limit))
-        out.records(run for run in found if run is not None)
-    elif people:
-        rows = [*first, *entries]
-        out.lines(report.table(rows[:limit], names, out.style, out.now, hidden=limit is not None and len(rows) > limit))
-    else:
-        out.lines(report.lines(islice(chain(first, entries), limit), names))
-    return 0
-
-
-def _query(arguments: Arguments, limit: int | None) -> RunQuery:
-    since = arguments.value("since")
-    try:
-        moment = None if since is None else spelling.moment(since, time.time())
-    except ValueError as error:
-        raise UsageError(str(error), hint="--since takes a date (2026-11-21), a time, yesterday, or a span such as 2d") from error
-    return RunQuery(
+    entries = project.log(
         name=arguments.value("name"),
         status=arguments.value("status"),
-        since=moment,
+        since=arguments.value("since"),
         user=arguments.value("user"),
         tag=arguments.value("tag"),
         kind=arguments.value("kind"),
-        limit=limit,
+        where=arguments.values("where"),
+        limit=None if limit is None else limit + 1,  # one more tells whether there are more
+        records=arguments.switch("json") or report.needs_records(names),
     )
+    first = next(entries, None)
+    if first is None:
+        if arguments.switch("json"):
+            out.records(())
+        raise _nothing(arguments, project.root)
+    found = islice(chain([first], entries), limit)
+    if arguments.switch("json"):
+        out.records(entry.run for entry in found if entry.run is not None)
+    elif people:
+        rows = list(found)
+        out.lines(report.table(rows, names, out.style, out.now, hidden=next(entries, None) is not None))
+    else:
+        out.lines(report.lines(found, names))
+    return 0
 
 
-def _nothing(query: RunQuery, arguments: Arguments, root: str) -> NotFoundError:
-    if RunQuery(limit=query.limit) != query or arguments.values("where"):
+def _nothing(arguments: Arguments, root: str) -> NotFoundError:
+    if any(arguments.values(option) for option in _FILTERS):
         return NotFoundError("no run fits", hint="vestige log lists all")
     return NotFoundError(f"nothing is recorded in {root} yet", hint="vestige run CMD records a command")

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from vestige.cli import opening
 from vestige.cli.arguments import Arguments, Option, Verb
-from vestige.cli.screen import screen
 from vestige.errors import UsageError
-from vestige.report.style import quoted
 
 VERB = Verb(
     "restore",
@@ -38,6 +35,10 @@ Without -o they go to standard output, unless that is a terminal. Nothing is wri
 
 
 def main(arguments: Arguments) -> int:
+    from vestige.cli import opening
+    from vestige.cli.screen import screen
+    from vestige.report.style import quoted
+
     (version,) = arguments.words
     path = arguments.value("output")
     out = screen(arguments)

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from vestige.cli import opening
 from vestige.cli.arguments import Arguments, Option, Verb
-from vestige.cli.screen import screen
 from vestige.errors import NotKeptError
-from vestige.report import show as report
 
 VERB = Verb(
     "show",
@@ -34,6 +31,10 @@ In a pipe it prints lines for programs: a name, a tab, a value. --json prints th
 
 
 def main(arguments: Arguments) -> int:
+    from vestige.cli import opening
+    from vestige.cli.screen import screen
+    from vestige.report import show as report
+
     (word,) = arguments.words
     project = opening.project_holding(arguments, word)
     out = screen(arguments)
