@@ -41,8 +41,14 @@ def iso(microseconds: int | None) -> str:
     if microseconds is None:
         return ""
     seconds, fraction = divmod(microseconds, 1_000_000)
-    t = time.gmtime(seconds)
-    return f"{t[0]:04}-{t[1]:02}-{t[2]:02}T{t[3]:02}:{t[4]:02}:{t[5]:02}.{fraction:06}Z"
+    day, second = divmod(seconds, 86400)
+    return f"{_date(day)}T{second // 3600:02}:{second // 60 % 60:02}:{second % 60:02}.{fraction:06}Z"
+
+
+@lru_cache(maxsize=1024)
+def _date(day: int) -> str:
+    t = time.gmtime(day * 86400)
+    return f"{t[0]:04}-{t[1]:02}-{t[2]:02}"
 
 
 @lru_cache(maxsize=64)
