@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import tempfile
 from pathlib import Path
@@ -13,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.capture.repositories import git, write
+from tests.store.permissions import respected
 from vestige.capture import ignore
 from vestige.capture.attributes import Attributes
 
@@ -39,7 +39,10 @@ def listed(top: Path) -> list[bytes]:
 
 
 def walked(top: Path) -> list[bytes]:
-    return ignore.walk(str(top), [], keep_out=[])
+    closed: list[bytes] = []
+    found = ignore.walk(str(top), [], keep_out=[], closed=closed)
+    assert closed == []
+    return found
 
 
 @pytest.fixture(scope="module")
@@ -97,11 +100,24 @@ def test_repositories_inside_are_listed_but_not_entered(tmp_path: Path) -> None:
     assert walked(tmp_path) == [b"a.py", b"sub/clone/"] == listed(tmp_path)
 
 
-def test_folders_that_cannot_be_read_or_vanish_are_passed_over(tmp_path: Path) -> None:
+def test_folders_that_cannot_be_read_are_noted(tmp_path: Path) -> None:
     write(tmp_path, "a.py")
-    shutil.rmtree(tmp_path / "gone", ignore_errors=True)
-    assert ignore.walk(str(tmp_path / "gone"), [], keep_out=[]) == []
-    assert ignore.walk(str(tmp_path), ignore.rules(b"a.py"), keep_out=ignore.rules(b"!a.py")) == [b"a.py"]
+    write(tmp_path, "closed/b.py")
+    (tmp_path / "closed").chmod(0)
+    closed: list[bytes] = []
+    with respected():
+        assert ignore.walk(str(tmp_path), [], keep_out=[], closed=closed) == [b"a.py"]
+    (tmp_path / "closed").chmod(0o755)
+    assert closed == [b"closed/"]
+    assert ignore.walk(str(tmp_path / "gone"), [], keep_out=[], closed=closed) == []
+
+
+def test_what_is_kept_out_is_stronger_than_what_lies_in_the_tree(tmp_path: Path) -> None:
+    write(tmp_path, "a.py")
+    write(tmp_path, ".venv/b.py")
+    write(tmp_path, ".gitignore", "!.venv/\n")
+    found = ignore.walk(str(tmp_path), ignore.rules(b"a.py"), keep_out=ignore.rules(b".venv/"), closed=[])
+    assert found == [b".gitignore"]
 
 
 ATTRIBUTES = (

@@ -75,10 +75,10 @@ class Status:
     """What `git status` says.
 
     `changed` holds path and mode in the work tree (None: gone, 0o160000: a submodule); `staged` those of the paths
-    whose entry in the index differs from the commit.
+    whose entry in the index differs from the commit; `warnings` are lines about folders that could not be read.
     """
 
-    __slots__ = ("branch", "changed", "commit", "staged", "untracked")
+    __slots__ = ("branch", "changed", "commit", "staged", "untracked", "warnings")
 
     def __init__(self) -> None:
         self.commit: str | None = None
@@ -86,6 +86,7 @@ class Status:
         self.changed: list[tuple[bytes, int | None]] = []
         self.staged: set[bytes] = set()
         self.untracked: list[bytes] = []
+        self.warnings: list[str] = []
 
 
 def find(folder: str) -> Repository | None:
@@ -128,13 +129,16 @@ def status(program: Program, repository: Repository, inside: str, configuration:
     arguments += ["--no-renames", "--no-ahead-behind", "--ignore-submodules=dirty"]
     if inside:
         arguments += ["--", inside]
-    return _parse(_ask(program, repository, settings, arguments))
+    out, said = _ask(program, repository, settings, arguments)
+    found = _parse(out)
+    found.warnings = _warnings(said)
+    return found
 
 
 def listed(program: Program, repository: Repository) -> list[tuple[bytes, int, str, int, str]]:
     """The index as git itself tells it: path, mode, id, stage, and `hidden` as in `model.gitformat`. Raises GitError."""
     found = []
-    for line in filter(None, _ask(program, repository, [], ["ls-files", "-z", "-s", "-v"]).split(b"\0")):
+    for line in filter(None, _ask(program, repository, [], ["ls-files", "-z", "-s", "-v"])[0].split(b"\0")):
         head, _, path = line.partition(b"\t")
         tag, mode, oid, stage = head.split(b" ")
         hidden = "s" if tag in b"Ss" else "a" if tag.islower() else ""
@@ -142,12 +146,15 @@ def listed(program: Program, repository: Repository) -> list[tuple[bytes, int, s
     return found
 
 
-def untracked(program: Program, root: str, git_dir: str, excludes: list[str]) -> list[bytes]:
+def untracked(program: Program, root: str, git_dir: str, excludes: list[str]) -> Status:
     """Every file below `root` that no ignore rule names; `git_dir` is a repository without an index. Raises GitError."""
     patterns = [part for pattern in excludes for part in ("-x", pattern)]
     nobody = Repository(root, git_dir, git_dir)
-    out = _ask(program, nobody, [], ["ls-files", "-z", "--others", "--exclude-standard", *patterns])
-    return list(filter(None, out.split(b"\0")))
+    out, said = _ask(program, nobody, [], ["ls-files", "-z", "--others", "--exclude-standard", *patterns])
+    found = Status()
+    found.untracked = list(filter(None, out.split(b"\0")))
+    found.warnings = _warnings(said)
+    return found
 
 
 def head(repository: Repository) -> tuple[str | None, str | None]:
@@ -197,8 +204,8 @@ def git_blob(path: str) -> str:
     raise OSError(f"{path} changes while it is read")
 
 
-def _ask(program: Program, repository: Repository, settings: list[str], arguments: list[str]) -> bytes:
-    """What a git command prints. Raises GitError."""
+def _ask(program: Program, repository: Repository, settings: list[str], arguments: list[str]) -> tuple[bytes, bytes]:
+    """What a git command prints, and what it says on standard error. Raises GitError."""
     command = [program.name, "-C", repository.top, f"--git-dir={repository.git_dir}", f"--work-tree={repository.top}"]
     command += [part for setting in (*_QUIET, *settings) for part in ("-c", setting)]
     command += ["--literal-pathspecs", *arguments]
@@ -212,7 +219,13 @@ def _ask(program: Program, repository: Repository, settings: list[str], argument
     if code:
         lines = said.decode("utf-8", "replace").strip().splitlines()
         raise GitError(lines[-1] if lines else f"git ended with status {code}")
-    return out
+    return out, said
+
+
+def _warnings(said: bytes) -> list[str]:
+    """The lines that tell of folders which git could not read."""
+    lines = os.fsdecode(said).splitlines() if said else []
+    return [line.partition(": ")[2] for line in lines if line.startswith("warning: could not open directory")]
 
 
 def _quoted(path: str) -> str:

@@ -72,11 +72,12 @@ def compiled(pattern: bytes) -> re.Pattern[bytes] | None:
     return re.compile(b"".join(out), re.DOTALL) if text else None
 
 
-def walk(top: str, outer: Iterable[Rule], *, keep_out: Iterable[Rule]) -> list[bytes]:
+def walk(top: str, outer: Iterable[Rule], *, keep_out: Iterable[Rule], closed: list[bytes]) -> list[bytes]:
     """Every file below `top` that no rule excludes, as `git ls-files --others` lists them in an empty repository.
 
     `outer` are rules from outside the tree, the weakest first; `keep_out` beat every other. A folder that is a
-    repository of its own is not entered: it is listed with a `/` at its end. What cannot be read is passed over.
+    repository of its own is not entered: it is listed with a `/` at its end. Folders that cannot be read are
+    noted in `closed`.
     """
     found: list[bytes] = []
     base = os.fsencode(top)
@@ -88,6 +89,7 @@ def walk(top: str, outer: Iterable[Rule], *, keep_out: Iterable[Rule]) -> list[b
             with os.scandir(os.path.join(base, folder)) as entries:
                 inside = sorted(entries, key=lambda entry: entry.name)
         except OSError:
+            closed.append(folder)
             continue
         own = inherited
         if any(entry.name == b".gitignore" for entry in inside):

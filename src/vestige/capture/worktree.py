@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 #: More repositories than this inside a project are a collection of data.
 _MOST_REPOSITORIES = 64
+_MOST_PROBLEMS = 20
 
 
 class Wanted:
@@ -156,6 +157,7 @@ class Looking:
         try:
             status = git.status(self._program, repository, inside, configuration)
             part.commit, part.branch = status.commit, status.branch
+            self._say(*status.warnings)
             part.study = self._study(part, repository, status)
         except git.GitError as error:
             self._say(f"the code was read without git: {error}")
@@ -219,7 +221,9 @@ class Looking:
 
     def _plain(self, part: Part) -> list[bytes]:
         try:
-            paths = git.untracked(self._program, part.folder, self._code_git, sources.exclude_patterns())
+            listed = git.untracked(self._program, part.folder, self._code_git, sources.exclude_patterns())
+            self._say(*listed.warnings)
+            paths = listed.untracked
         except git.GitError as error:
             self._say(f"the folder was read without git: {error}")
             paths = self._walked(part, None)
@@ -269,7 +273,10 @@ class Looking:
         for path in files:
             outer += ignore.rules(os.fsencode(gitconfig.read_text(path, 1 << 20)))
         patterns = "\n".join(sources.exclude_patterns()).encode("ascii")
-        return ignore.walk(part.folder, outer, keep_out=ignore.rules(patterns))
+        closed: list[bytes] = []
+        found = ignore.walk(part.folder, outer, keep_out=ignore.rules(patterns), closed=closed)
+        self._say(*(f"could not open directory '{os.fsdecode(part.at + folder)}'" for folder in closed))
+        return found
 
     def _index(self, repository: git.Repository, configuration: gitconfig.Configuration) -> list[IndexEntry]:
         from vestige.capture import index
@@ -306,9 +313,8 @@ class Looking:
         part.repository = part.configuration = part.study = part.commit = part.branch = None
         part.inside, part.remotes = b"", {}
 
-    def _say(self, problem: str) -> None:
-        if problem not in self.problems:
-            self.problems.append(problem)
+    def _say(self, *problems: str) -> None:
+        self.problems += [problem for problem in problems[:_MOST_PROBLEMS] if problem not in self.problems]
 
 
 def signature(path: bytes) -> bytes:
