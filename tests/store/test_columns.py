@@ -18,10 +18,8 @@ def test_a_moment_comes_back_as_it_is_written_in_records(moment: datetime) -> No
     stored = columns.instant(text)
     assert stored is not None
     assert columns.iso(stored) == text
-    assert (
-        stored == round((moment.replace(tzinfo=UTC) - datetime(1970, 1, 1, tzinfo=UTC)).total_seconds() * 1e6)
-        or moment.year > 2200
-    )
+    days = (moment.replace(tzinfo=UTC) - datetime(1970, 1, 1, tzinfo=UTC)).days
+    assert stored // 86_400_000_000 == days
 
 
 @pytest.mark.parametrize(
@@ -67,7 +65,7 @@ def test_of_a_digest_only_the_rest_is_stored(raw: bytes) -> None:
     assert words.text_of(key, rest) == "blake3:" + raw.hex()
 
 
-@pytest.mark.parametrize("text", ["blake3:" + "AB" * 32, "blake3:" + "a " * 32, "\0", "\udce9", "\0\udce9", "\ud800"])
+@pytest.mark.parametrize("text", ["blake3:" + "AB" * 32, "blake3:" + "a " * 32, "\0", "caf\udce9", "\0\udcff", "\ud800"])
 def test_what_only_looks_like_a_digest_and_what_is_not_utf8_comes_back(text: str) -> None:
     key, rest = words.key_of(text)
     assert isinstance(rest, str)
@@ -97,8 +95,8 @@ USE = {"path": "p", "digest": None}
         {"id": "x", "inputs": [USE | {"first": {"seq": 2**70, "time": ""}}]},
         {"id": "x", "inputs": [USE | {"first": {"seq": 1}}]},
         {"id": "x", "inputs": [USE | {"first": 5}]},
-        {"id": "x", "inputs": [USE | {"role": {}}]},
-        {"id": "x", "inputs": [USE | {"access": []}]},
+        {"id": "x", "inputs": [USE | {"role": {"a": 1}}]},
+        {"id": "x", "inputs": [USE | {"access": ["r"]}]},
         {"id": "x", "inputs": {"a": 1}},
         {"id": "x", "name": 5},
         {"id": "x", "sequence": "first"},

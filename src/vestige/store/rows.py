@@ -124,8 +124,8 @@ def _run(document: wire.Document, uses: list[UseRow]) -> RunRow:
         _LEAST <= row.sequence <= _MOST and _LEAST <= (row.exit_code or 0) <= _MOST
     ):
         raise TypeError(f"{row!r:.100}")
-    if not isinstance(command, list | tuple) or not all(isinstance(word, str) for word in command):
-        raise TypeError("command is a list of texts")
+    if not isinstance(command, list | tuple) or not isinstance(tags, list | tuple | None):
+        raise TypeError("command and tags are lists")
     return row
 
 
