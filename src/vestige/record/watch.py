@@ -270,7 +270,7 @@ class Parent:
         journal = os.open(
             os.path.join(begun.folder, "events.jsonl"), os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o666
         )
-        own = (place.store.rstrip("/") + "/", project.cache_home().rstrip("/") + "/", project.state_dir().rstrip("/") + "/")
+        own = tuple(folder.rstrip("/") + "/" for folder in project.own_folders(place))
         save = preimage.saver(Objects(place.store), preimage.rule(self._options.config, place.root))
         return watcher.Watch(
             listener,

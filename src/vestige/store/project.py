@@ -110,7 +110,15 @@ def cache_dir(place: Place) -> str:
 def is_own(place: Place, path: str) -> bool:
     """Whether an absolute path lies in the store, the caches or the state of Vestige, so that it is no file of a run."""
     path = os.path.normpath(path)
-    return any(path == own or path.startswith(own + os.sep) for own in (place.store, cache_home(), state_dir()))
+    return any(path == own or path.startswith(own + os.sep) for own in own_folders(place))
+
+
+def own_folders(place: Place) -> tuple[str, str, str]:
+    """What belongs to Vestige: the store, the caches, the state. Where something is made again, the project itself lies
+    among the caches, and only its own one counts."""
+    caches = cache_home()
+    inside = place.root.startswith(caches + os.sep)
+    return place.store, cache_dir(place) if inside else caches, state_dir()
 
 
 def name_from(path: str) -> str:
