@@ -300,7 +300,7 @@ def _setting(project: Project, options: Options, shelf: _Shelf, folder: str, way
     os.mkdir(scratch)
     home = os.path.expanduser("~")
     return Setting(
-        place=places.prepare(project.place),
+        place=_prepared(project.place),
         folder=folder,
         code=project.code,
         objects=project.objects,
@@ -315,6 +315,14 @@ def _setting(project: Project, options: Options, shelf: _Shelf, folder: str, way
         seconds=options.seconds,
         keep=options.keep_workspace,
     )
+
+
+def _prepared(place: places.Place) -> places.Place:
+    """Where what is executed is recorded, if it can be."""
+    try:
+        return places.prepare(place)
+    except OSError:
+        return place
 
 
 def _note(project: Project, done: Done, options: Options) -> None:

@@ -23,7 +23,7 @@ from contextvars import ContextVar
 from typing import Any, ParamSpec, TypeVar
 
 from vestige.config import Config
-from vestige.model.values import field, value
+from vestige.model.values import value
 from vestige.reproduce import confine
 from vestige.reproduce.confine import Bind, Walls, Ways
 from vestige.store.project import Place
@@ -53,10 +53,10 @@ class Job:
     append: frozenset[str] = frozenset()
     binds: tuple[Bind, ...] = ()
     folders: tuple[str, ...] = ()
-    ways: Ways = field(default_factory=Ways)
-    place: Place | None = None
-    config: Config | None = None
-    store: str | None = None
+    ways: Ways
+    place: Place
+    config: Config
+    store: str
     seconds: float | None = None
 
 
@@ -164,7 +164,7 @@ def _keep(job: Job, output: int, report: int) -> None:
         if job.umask is not None:
             os.umask(job.umask)
         _open_streams(job, output)
-        code, recorded = _record(job, report) if job.place is not None else (_execute(job, report), None)
+        code, recorded = _record(job, report)
     except Exception as error:
         _say(report, {"problem": f"{type(error).__name__}: {error}" if not isinstance(error, OSError) else _words(error)})
     else:
@@ -194,10 +194,9 @@ def _record(job: Job, report: int) -> tuple[int, str | None]:
     from vestige.record.command import record
     from vestige.record.options import Options
 
-    assert job.place is not None
     options = Options(
         job.place,
-        job.config or Config(),
+        job.config,
         kind="reproduction",
         reproduction_of=job.of,
         environ=job.environ,
@@ -207,23 +206,6 @@ def _record(job: Job, report: int) -> tuple[int, str | None]:
     )
     outcome = record(job.argv, options)
     return outcome.exit_code, outcome.run_id
-
-
-def _execute(job: Job, report: int) -> int:
-    """Unrecorded."""
-    child = os.fork()
-    if child == 0:
-        try:
-            _walls(job, report)()
-            os.execvpe(job.argv[0], list(job.argv), dict(job.environ))  # as it was recorded, without a shell
-        except FileNotFoundError:
-            os._exit(127)
-        except OSError:
-            os._exit(126)
-        finally:
-            os._exit(125)
-    code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-    return 128 - code if code < 0 else code
 
 
 def _walls(job: Job, report: int) -> Callable[[], None]:
@@ -355,8 +337,6 @@ class _Attending:
 
     def _active(self) -> str | None:
         """The folder of the step's recording, while there is one."""
-        if self._job.store is None:
-            return None
         top = os.path.join(self._job.store, "active")
         for name in os.listdir(top) if os.path.isdir(top) else ():
             folder = os.path.join(top, name)

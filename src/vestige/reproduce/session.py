@@ -17,12 +17,13 @@ from typing import Literal
 from vestige.errors import VestigeError
 from vestige.model.files import Digest
 from vestige.model.run import Run, Verdict, short
-from vestige.model.values import value
+from vestige.model.values import replace, value
 from vestige.reproduce import execute, raw, relocation, staging, verify, workspace
 from vestige.reproduce.execute import Ending, Job
 from vestige.reproduce.plan import Plan, Step
 from vestige.reproduce.staging import Setting
 from vestige.reproduce.workspace import Prepared, Stock, UnpreparedError
+from vestige.store.records import Records
 
 State = Literal["preparing", "running", "done", "failed", "could not"]
 
@@ -149,29 +150,35 @@ class _Session:
 
     def _finish(self, number: int, ending: Ending) -> None:
         step, prepared = self._steps[number], self._prepared[number]
-        expected = status(step.run)
-        if ending.problem is not None or ending.exit_code != expected:
-            reason = ending.problem or _ended(ending, expected)
-            reason = "; ".join((reason, *step.doubts))
-            done = Done(
-                step=step,
-                state="failed",
-                ending=ending,
-                reason=reason,
-                notes=tuple(prepared.notes),
-                verdicts=tuple(verify.could_not(use, f"{short(step.run.id)} failed: {reason}") for use in step.expected),
-                workspace=prepared.layout.top,
-            )
+        reason = ending.problem or _ended(ending, status(step.run))
+        if reason is None:
+            verdicts = tuple(self._verdicts(step, prepared))
         else:
-            done = Done(
-                step=step,
-                state="done",
-                ending=ending,
-                notes=tuple(prepared.notes),
-                verdicts=tuple(self._verdicts(step, prepared)),
-                workspace=prepared.layout.top if self._setting.keep else None,
-            )
+            reason = "; ".join((reason, *step.doubts))
+            verdicts = tuple(verify.could_not(use, f"{short(step.run.id)} failed: {reason}") for use in step.expected)
+        if any(one.verdict not in ("identical", "equivalent") for one in verdicts):
+            prepared.notes += self._refused(ending, prepared)
+        done = Done(
+            step=step,
+            state="done" if reason is None else "failed",
+            ending=ending,
+            reason=reason,
+            notes=tuple(prepared.notes),
+            verdicts=verdicts,
+            workspace=prepared.layout.top if reason is not None or self._setting.keep else None,
+        )
         self._conclude(number, done)
+
+    def _refused(self, ending: Ending, prepared: Prepared) -> list[str]:
+        """What the step tried to change outside its walls, as its record tells."""
+        try:
+            made = Records(self._setting.place.store).read(ending.run or "")
+        except (VestigeError, OSError):
+            return []
+        folders = (*staging.folders(prepared.layout, self._setting.ways), self._setting.place.store)
+        paths = raw.outside(made, self._setting.objects, folders)
+        more = f" (and {len(paths) - 1:,} more)" if len(paths) > 1 else ""
+        return [f"it tried to change {paths[0]}{more}, outside its workspace, and was refused"] if paths else []
 
     def _verdicts(self, step: Step, prepared: Prepared) -> Iterator[Verdict]:
         layout, setting = prepared.layout, self._setting
@@ -185,6 +192,8 @@ class _Session:
 
         for use in step.expected:
             verdict = verify.judge(use, layout.place(use.path), before, back)
+            if verdict.verdict == "different" and not layout.bound and verify.holds(layout.place(use.path), layout.project):
+                verdict = replace(verdict, note=f"{verdict.note}; it names the folder in which it was made")
             if step.doubts and verdict.verdict in ("different", "missing"):
                 verdict = verify.could_not(use, step.doubts[0])
             yield verdict
@@ -227,7 +236,10 @@ def status(run: Run) -> int | None:
     return run.exit_code if run.signal is None else 128 + run.signal
 
 
-def _ended(ending: Ending, expected: int | None) -> str:
+def _ended(ending: Ending, expected: int | None) -> str | None:
+    """What is wrong with how a step ended; None where it ended as it should."""
+    if ending.exit_code == expected:
+        return None
     said = next((line.strip() for line in reversed(ending.said.splitlines()) if line.strip()), None)
     return f"it ended with {ending.exit_code} instead of {expected}" + (f": {said}" if said else "")
 

@@ -33,7 +33,7 @@ _ENVIRONMENTS = frozenset({"node_modules", "__pypackages__", ".pixi", "packrat",
 class Setting:
     """Where and with what steps are made again. `folder`: of the session. `on_disk`: where recorded content lies, if it does.
     `secret`: the value of what was taken out. `secrets`: those given by name. `present`: today's variables. `home`,
-    `caches`: the user's. `seconds`: how long one step may take. `keep`: leave every workspace. `record`: the steps."""
+    `caches`: the user's. `seconds`: how long one step may take. `keep`: leave every workspace."""
 
     place: Place
     folder: str
@@ -49,7 +49,6 @@ class Setting:
     secrets: Mapping[str, str] = field(default_factory=nothing)
     seconds: float | None = None
     keep: bool = False
-    record: bool = True
 
 
 def layout(step: Step, top: str, ways: Ways, now: str) -> Layout:
@@ -85,9 +84,9 @@ def job(step: Step, prepared: Prepared, setting: Setting, known: Raw) -> Job:
         stderr=stderr,
         append=frozenset(name for number, name in ((1, "stdout"), (2, "stderr")) if _appends(number, known)),
         binds=tuple(_binds(prepared, setting, shown)) if setting.ways.view else (),
-        folders=tuple(_folders(lay, setting.ways)),
+        folders=tuple(folders(lay, setting.ways)),
         ways=setting.ways,
-        place=_place(lay, setting) if setting.record else None,
+        place=_place(lay, setting),
         config=setting.config,
         store=setting.place.store,
         seconds=setting.seconds,
@@ -129,7 +128,7 @@ def _binds(prepared: Prepared, setting: Setting, shown: list[Bind]) -> Iterator[
         yield Bind(lay.memory, SHARED_MEMORY)
 
 
-def _folders(lay: Layout, ways: Ways) -> Iterator[str]:
+def folders(lay: Layout, ways: Ways) -> Iterator[str]:
     """All that a step may change, as it sees it."""
     yield lay.seen
     yield os.path.join(lay.top, "outside")

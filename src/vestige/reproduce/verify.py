@@ -73,6 +73,15 @@ def exit_code(verdicts: list[Verdict], *, exact: bool = False) -> int:
     return 0 if words <= ({"identical"} if exact else {"identical", "equivalent"}) else 1
 
 
+def holds(path: str, words: str) -> bool:
+    """Whether a file holds some words; large files are not looked through."""
+    try:
+        with open(path, "rb") as file:
+            return os.fsencode(words) in file.read(_READ)
+    except OSError:
+        return False
+
+
 def text(pair: Pair) -> Finding | None:
     """The first line that differs."""
     if pair.before is None or os.path.isdir(pair.now) or os.path.isdir(pair.before):
