@@ -9,19 +9,19 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 
 from vestige.capture import digest
 from vestige.model.environment import Package
 from vestige.model.files import Digest
 from vestige.model.redaction import redact_url
+from vestige.model.values import field, value
 
 _WRITTEN_BY_INSTALLERS = frozenset(
     ["INSTALLER", "REQUESTED", "RECORD", "RECORD.jws", "RECORD.p7s", "direct_url.json", "uv_cache.json", "uv_build.json"]
 )
 
 
-@dataclass(slots=True)
+@value(frozen=False)
 class Found:
     """Packages by normalised name, the folders looked through, and what was wrong."""
 

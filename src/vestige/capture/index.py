@@ -10,7 +10,7 @@ import os
 
 from vestige.capture import git, gitconfig, sources
 from vestige.capture.attributes import Attributes
-from vestige.capture.worktree import Part, Study, Watched
+from vestige.capture.worktree import Part, Study, Wanted
 from vestige.model.gitformat import GITLINK, SYMLINK, TREE, FormatError, IndexEntry, parse_index
 
 TYPE_CHECKING = False
@@ -83,7 +83,7 @@ def _judge(
         found.secrets.append(path)
         return
     if entry.hidden:
-        found.watched.append(Watched(path, entry.mode, entry.oid, entry.hidden))
+        found.watched[path] = Wanted(entry.hidden, entry.mode, entry.oid)
         return
     size = entry.size
     if size == 0 and entry.oid != _EMPTY:
@@ -93,7 +93,7 @@ def _judge(
         return
     found.total += size
     if entry.mode != SYMLINK and (kind := attributes.kind(entry.path)):
-        found.watched.append(Watched(path, entry.mode, entry.oid, kind))
+        found.watched[path] = Wanted(kind, entry.mode, entry.oid)
 
 
 def _size(path: bytes) -> int:

@@ -11,11 +11,11 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from vestige.capture import digest
 from vestige.model import wire
 from vestige.model.environment import Interpreter
+from vestige.model.values import value
 
 #: Seconds for one answer. A Python on a network file system that has not been read yet takes three.
 PATIENCE = 10.0
@@ -68,7 +68,7 @@ print(json.dumps({
 """
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value(kw_only=True)
 class Answer:
     """What an interpreter said of itself, and where the packages lie that it finds without being told.
     `sees_user`: whether a user's own site would be among them."""

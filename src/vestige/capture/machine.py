@@ -16,6 +16,7 @@ from vestige.capture import digest, gpu
 from vestige.capture.interpreters import remember
 from vestige.model import wire
 from vestige.model.machine import Machine
+from vestige.model.values import fields_of
 
 
 def machine(cache_dir: str | None = None) -> Machine:
@@ -75,7 +76,7 @@ def _look() -> Machine:
     return Machine(**{**defaults, **said}, extra=extra)
 
 
-_FIELDS = frozenset(Machine.__slots__) - {"extra"}
+_FIELDS = frozenset(name for name, _ in fields_of(Machine)) - {"extra"}
 
 
 def _system() -> dict[str, object]:

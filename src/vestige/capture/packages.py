@@ -11,13 +11,13 @@ import json
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
 from typing import Any
 
 from vestige.capture import conda, digest, distributions, interpreters
 from vestige.model import wire
 from vestige.model.environment import Environment
 from vestige.model.files import Digest
+from vestige.model.values import replace, value
 
 #: A folder that changed less than this ago may still be changing (an installation is going on): seconds.
 _SETTLED = 2.0
@@ -25,7 +25,7 @@ _SETTLED = 2.0
 _MENDED = 60.0
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Captured:
     """An environment: its digest at once, and its bytes for whoever does not have them yet."""
 

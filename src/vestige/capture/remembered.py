@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 
-from vestige.capture.worktree import Study, Watched
+from vestige.capture.worktree import Study, Wanted
 
 _MAGIC = b"vestige code 1"
 _END = b"end"
@@ -27,7 +27,7 @@ class Remembered:
 class Memory:
     """All that was found: the state it is true of, the trees, and by `at` what was found of each part."""
 
-    __slots__ = ("base", "bases", "dirty", "files", "large", "previous", "state", "studies", "tree", "unreadable")
+    __slots__ = ("_files", "_packed", "base", "bases", "dirty", "large", "previous", "state", "studies", "tree", "unreadable")
 
     def __init__(self) -> None:
         self.state = b""
@@ -37,9 +37,22 @@ class Memory:
         self.bases: dict[bytes, str] = {}
         self.previous: dict[bytes, str] = {}  # the bases before these, not written
         self.studies: dict[bytes, Study] = {}
-        self.files: dict[bytes, Remembered] = {}
         self.large: list[tuple[bytes, int]] = []
         self.unreadable: list[bytes] = []
+        self._files: dict[bytes, Remembered] = {}
+        self._packed: list[list[bytes]] = []
+
+    @property
+    def files(self) -> dict[bytes, Remembered]:
+        """What each file was, by paths from the root; where nothing has changed, nobody asks."""
+        if self._packed:
+            self._files = {path: Remembered(sign, role.decode("ascii"), value) for path, sign, role, value in self._packed}
+            self._packed = []
+        return self._files
+
+    def pack(self, fields: list[list[bytes]]) -> None:
+        """Take files as they were written: path, signature, role, value."""
+        self._packed = fields
 
 
 def load(path: str, root: str) -> Memory:
@@ -101,7 +114,8 @@ def _encode(memory: Memory, root: str) -> list[bytes]:
         _many(out, [[path] for path in study.secrets])
         _many(out, [[path, b"%d" % size] for path, size in study.large])
         _many(out, [[path, oid.encode("ascii")] for path, oid in study.submodules])
-        _many(out, [[one.path, b"%d" % one.mode, one.oid.encode("ascii"), one.kind.encode("ascii")] for one in study.watched])
+        watched = study.watched.items()
+        _many(out, [[path, one.role.encode("ascii"), b"%d" % (one.mode or 0), one.oid.encode("ascii")] for path, one in watched])
     out.append(_END)
     return out
 
@@ -116,7 +130,7 @@ def _decode(fields: _Fields, root: str) -> Memory:
     memory.bases = {at: tree.decode("ascii") for at, tree in fields.many(2)}
     memory.large = [(path, int(size)) for path, size in fields.many(2)]
     memory.unreadable = [path for (path,) in fields.many(1)]
-    memory.files = {path: Remembered(sign, role.decode("ascii"), value) for path, sign, role, value in fields.many(4)}
+    memory.pack(fields.many(4))
     for _ in range(int(fields.next())):
         at, study = fields.next(), Study()
         study.key = fields.next()
@@ -125,7 +139,7 @@ def _decode(fields: _Fields, root: str) -> Memory:
         study.secrets = [path for (path,) in fields.many(1)]
         study.large = [(path, int(size)) for path, size in fields.many(2)]
         study.submodules = [(path, oid.decode("ascii")) for path, oid in fields.many(2)]
-        study.watched = [Watched(path, int(mode), oid.decode(), kind.decode()) for path, mode, oid, kind in fields.many(4)]
+        study.watched = {path: Wanted(role.decode(), int(mode), oid.decode()) for path, role, mode, oid in fields.many(4)}
         memory.studies[at] = study
     if fields.next() != _END:
         raise ValueError

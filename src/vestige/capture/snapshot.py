@@ -177,9 +177,8 @@ class Snapshots:
         For code that was used although it is no source: ignored by git, or outside the project. Returns the same
         `taken` where nothing is new; call `complete` on what is returned.
         """
-        from dataclasses import replace
-
         from vestige.capture import building
+        from vestige.model.values import replace
 
         if not files or (taken.code.snapshot is None and not self._observed_only):
             return taken
@@ -312,7 +311,7 @@ def _both(memory: remembered.Memory) -> list[str]:
 
 
 def _with(taken: Taken, problems: list[str], **changes: object) -> Taken:
-    from dataclasses import replace
+    from vestige.model.values import replace
 
     code = replace(taken.code, **changes) if changes else taken.code  # type: ignore[arg-type]  # fields of Code
     more = Taken(code, (*taken.problems, *problems), taken.left_out)
@@ -326,6 +325,8 @@ def _uncommitted(part: Part, memory: remembered.Memory) -> list[bytes]:
         return []
     found = [part.at + path for path in part.gone]
     for path, wanted in part.wanted.items():
+        if wanted.role in "cfl":
+            continue
         one = memory.files.get(part.at + path)
         stored = one is None or (one.value[:1].isdigit() and not one.value.endswith(b"="))
         made = one is not None and one.value == b"o"  # by a run, so that it is no source

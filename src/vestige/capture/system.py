@@ -10,12 +10,12 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 
 from vestige.capture import digest
 from vestige.capture.interpreters import remember
 from vestige.model import wire
+from vestige.model.values import value
 
 #: Seconds for one answer of rpm.
 PATIENCE = 20.0
@@ -26,7 +26,7 @@ Found = tuple[dict[str, str], dict[str, str]]
 _MERGED = ("/bin/", "/sbin/", "/lib/", "/lib32/", "/lib64/", "/libx32/")
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Owners:
     """The package of each file that belongs to one (by the path that was asked for), and the versions of those packages."""
 
@@ -190,7 +190,7 @@ def _versions(data: bytes, packages: set[str], name: bytes, version: bytes) -> d
     return found
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class _Manager:
     """A package manager: what changes whenever it changes something, and how its lists are read."""
 

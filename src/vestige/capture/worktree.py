@@ -26,10 +26,11 @@ _MOST_PROBLEMS = 20
 
 
 class Wanted:
-    """A file to be looked at, and why.
+    """A file to be looked at, and why: its role.
 
     "m": it differs from the commit; `mode` is git's. "u", "?": untracked, and by its name source, or perhaps.
-    "l": tracked, where there is no commit to build on. "c", "f", "s", "a": as in `Watched`, whose mode and id are here.
+    "l": tracked, where there is no commit to build on. Files of whose changes git does not speak, with their mode and id
+    in the index: "c", it may look different in a commit; "f", by a filter; "s", skip-worktree; "a", assume-unchanged.
     "p": git, whose filters are off, says that it differs; the filter may say that it does not.
     """
 
@@ -41,22 +42,6 @@ class Wanted:
         self.oid = oid
 
 
-class Watched:
-    """A tracked file of whose changes `git status` does not speak.
-
-    "c": it may look different in a commit; "f": by a filter. "s": skip-worktree. "a": assume-unchanged. Mode and id are
-    those in the index.
-    """
-
-    __slots__ = ("kind", "mode", "oid", "path")
-
-    def __init__(self, path: bytes, mode: int, oid: str, kind: str) -> None:
-        self.path = path
-        self.mode = mode
-        self.oid = oid
-        self.kind = kind
-
-
 class Study:
     """What was found in an index, valid while `key` is. `total`: bytes of the tracked files that are within the limit."""
 
@@ -65,7 +50,7 @@ class Study:
     def __init__(self) -> None:
         self.key = b""
         self.attribute_files: list[bytes] = []
-        self.watched: list[Watched] = []
+        self.watched: dict[bytes, Wanted] = {}
         self.submodules: list[tuple[bytes, str]] = []
         self.secrets: list[bytes] = []
         self.large: list[tuple[bytes, int]] = []
@@ -177,11 +162,10 @@ class Looking:
         study = part.study or Study()
         part.cut += [*study.secrets, *(path for path, _ in study.large)]
         part.withheld += study.secrets
-        changed = set()
-        filtered = {watched.path: watched for watched in study.watched if watched.kind == "f"}
+        watched = study.watched
         for full, mode in status.changed:
             path = full[len(part.inside) :]
-            changed.add(path)
+            known = watched.get(path)
             if mode == 0o160000:
                 part.touched = True
             elif self.is_secret(path):
@@ -190,13 +174,14 @@ class Looking:
                 part.withheld.append(path)
             elif mode is None:
                 part.gone.append(path)
-            elif path in filtered and full not in status.staged:
-                part.wanted[path] = Wanted("p", mode, filtered[path].oid)
+            elif known is not None and known.role == "f" and full not in status.staged:
+                part.wanted[path] = Wanted("p", mode, known.oid)
             else:
                 part.wanted.setdefault(path, Wanted("m", mode))
-        for watched in study.watched:
-            if watched.path not in changed:
-                part.wanted.setdefault(watched.path, Wanted(watched.kind, watched.mode, watched.oid))
+        gone = set(part.gone) if watched else set()
+        for path, wanted in watched.items():
+            if path not in part.wanted and path not in gone:
+                part.wanted[path] = wanted
 
     def _untracked(self, part: Part, paths: list[bytes]) -> list[bytes]:
         """Take the sources among untracked files; returns the repositories among them, and submodules that are checked out."""

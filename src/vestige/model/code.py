@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 
 from vestige.model.files import nothing
+from vestige.model.values import field, value
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value(kw_only=True)
 class Repository:
     """A repository inside the project (a submodule, an untracked clone); its files are part of the project's snapshot."""
 
@@ -20,7 +20,7 @@ class Repository:
     extra: Mapping[str, object] = field(default_factory=nothing)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value(kw_only=True)
 class Code:
     """Commit and snapshot. `snapshot` is `git:TREE`, a tree in the store's own `code.git` that holds
     every source file exactly; `base` is the tree of `commit`, kept beside it so that a diff can be shown

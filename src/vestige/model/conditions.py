@@ -8,19 +8,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, fields
 from fnmatch import fnmatchcase
 from typing import Any
 
 from vestige.errors import UsageError
 from vestige.model.run import Run
 from vestige.model.spelling import nearest
+from vestige.model.values import fields_of, value
 
 _SYNTAX = re.compile(r"\s*([A-Za-z_][\w.\-]*?)\s*(!=|<=|>=|!~|=|<|>|~)\s*(.*?)\s*", re.DOTALL)
-_KEYS = tuple(each.name for each in fields(Run) if each.name != "extra")
+_KEYS = tuple(name for name, _ in fields_of(Run) if name != "extra")
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Condition:
     """One comparison. `=` takes `*` and `?`; `~` asks whether the text occurs, whatever its case."""
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 
 from vestige.model.files import nothing
+from vestige.model.values import field, value
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value(kw_only=True)
 class Package:
     """One installed distribution. `digest` identifies its content whoever installed it (`environment.md`, A1);
     `origin` is PEP 610 `direct_url.json` with credentials removed."""
@@ -22,7 +22,7 @@ class Package:
     extra: Mapping[str, object] = field(default_factory=nothing)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value(kw_only=True)
 class Interpreter:
     """An interpreter that was observed to run."""
 
@@ -37,7 +37,7 @@ class Interpreter:
     extra: Mapping[str, object] = field(default_factory=nothing)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value(kw_only=True)
 class CondaPackage:
     """One package of a conda environment, from `conda-meta`."""
 
@@ -51,7 +51,7 @@ class CondaPackage:
     extra: Mapping[str, object] = field(default_factory=nothing)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value(kw_only=True)
 class Environment:
     """Interpreters (the main one first), their packages, conda's, and the system packages that own what was used."""
 

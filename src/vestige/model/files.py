@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Literal
+
+from vestige.model.values import field, value
 
 Role = Literal["data", "config", "code", "cache", "temporary", "library", "system"]
 Access = Literal["read", "write", "update", "append", "link", "execute"]
@@ -25,7 +26,7 @@ def nothing() -> Mapping[str, Any]:
     return _NOTHING
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Signature:
     """What the file system says of a file without reading it: times in nanoseconds, size in bytes."""
 
@@ -36,7 +37,7 @@ class Signature:
     device: int
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Moment:
     """When something happened: `seq` is microseconds since the host was booted, so that it
     orders events of one host and boot even when the clock is set; `time` is ISO 8601, UTC."""
@@ -45,7 +46,7 @@ class Moment:
     time: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value(kw_only=True)
 class FileUse:
     """One file version as one run read or wrote it. Keys as in `docs/format.md`.
 
@@ -72,7 +73,7 @@ class FileUse:
     extra: Mapping[str, object] = field(default_factory=nothing)
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Use:
     """One row of an index: a use of a file version by a run, `written` or read.
 

@@ -13,15 +13,15 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
 
 from vestige.model.files import LINKED_ROLES, Digest, Role, Use
 from vestige.model.links import RAW, TELLING_SIZE, Link, Linker, Lookup, asked_for
 from vestige.model.run import Summary
 from vestige.model.topology import Rank, executable, knots
+from vestige.model.values import field, value
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Version:
     """A file version that is asked for. `written`: the write it is known to come from, where content cannot tell."""
 
@@ -31,7 +31,7 @@ class Version:
     written: Use | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Origin:
     """The run that made a file version, and the path at which it did."""
 
@@ -39,7 +39,7 @@ class Origin:
     path: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value(kw_only=True)
 class File:
     """A file version as a run read or wrote it.
 
@@ -64,7 +64,7 @@ class File:
         return len(self.origins) > 1
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Step:
     """A run, and those of its uses that belong to the lineage: upstream all inputs and the outputs that led to what
     was asked for, downstream the inputs that led here and all outputs."""
@@ -74,7 +74,7 @@ class Step:
     outputs: tuple[File, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Lineage:
     """Upstream (or, with `down`, downstream) of `targets`: steps in an order in which they could be executed.
 
@@ -134,7 +134,7 @@ def downstream(lookup: Lookup, target: Version, depth: int | None = None) -> Lin
 _Key = tuple[str, str, Digest | None]
 
 
-@dataclass(slots=True)
+@value(frozen=False)
 class _Node:
     """A run that was reached, `level` steps from what was asked for."""
 
@@ -363,7 +363,9 @@ class _Down(_Walk):
         """What a run wrote itself: what a run inside it wrote is that run's."""
         holds = bool(self._lookup.children(run))
         for write in sorted(self._lookup.uses_by(run, written=True), key=lambda use: (use.path, use.seq, use.digest or "")):
-            if write.kind == "directory" or write.deleted or write.before == write.digest:
+            if write.kind == "directory" or write.deleted:
+                continue
+            if write.before == write.digest if write.digest is not None else write.access == "link":
                 continue
             if not holds or self._circles.linker.wrote_itself(write):
                 yield write

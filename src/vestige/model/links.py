@@ -19,12 +19,12 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Literal, Protocol
 
 from vestige.model.files import LINKED_ROLES, Digest, Use
 from vestige.model.run import Summary
+from vestige.model.values import value
 
 #: Content below this size (in bytes) says too little of where it came from.
 TELLING_SIZE = 16
@@ -51,7 +51,7 @@ class Lookup(Protocol):
     def children(self, run_id: str) -> Sequence[Summary]: ...
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Link:
     """The writes that a read may have come from: none (a raw input), one, or several, which is ambiguous.
 
@@ -332,7 +332,7 @@ class _History:
         return write.run not in refused and not (read.run and self._linker.related(read.run, write.run))
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class _Histories:
     observed: _History
     declared: _History

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from vestige.model.values import value
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value(kw_only=True)
 class RunQuery:
     """Which runs: every field that is given must hold. `since` is ISO 8601, UTC; `name` may hold `*` and `?`."""
 

@@ -5,16 +5,16 @@ from __future__ import annotations
 import os
 import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 
 from vestige.model.code import Code
 from vestige.model.files import LINKED_ROLES, Digest, FileUse, nothing
 from vestige.model.summary import Kind, Status, Summary, short
+from vestige.model.values import field, value
 
 FORMAT = 1
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value(kw_only=True)
 class ProjectReference:
     """Which project, and where it lay: absolute paths in arguments are mapped with `root`."""
 
@@ -23,7 +23,7 @@ class ProjectReference:
     extra: Mapping[str, object] = field(default_factory=nothing)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value(kw_only=True)
 class Redaction:
     """A secret that was taken out, and where: `at` is `command[5]` or `variables.NAME`."""
 
@@ -34,7 +34,7 @@ class Redaction:
     extra: Mapping[str, object] = field(default_factory=nothing)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value(kw_only=True)
 class FileReference:
     """An executable or a script, with its identity when the run started."""
 
@@ -44,7 +44,7 @@ class FileReference:
     extra: Mapping[str, object] = field(default_factory=nothing)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value(kw_only=True)
 class Stdin:
     """Where standard input came from: file, pipe, terminal, null or closed."""
 
@@ -54,7 +54,7 @@ class Stdin:
     extra: Mapping[str, object] = field(default_factory=nothing)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value(kw_only=True)
 class Stream:
     """What a run wrote to a standard stream, kept up to a limit. Size in bytes, of the whole."""
 
@@ -64,7 +64,7 @@ class Stream:
     extra: Mapping[str, object] = field(default_factory=nothing)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value(kw_only=True)
 class Process:
     """A process of the run; `FileUse.by` holds positions in the list of these."""
 
@@ -75,7 +75,7 @@ class Process:
     extra: Mapping[str, object] = field(default_factory=nothing)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value(kw_only=True)
 class Observation:
     """How the run was observed and what may have escaped."""
 
@@ -89,7 +89,7 @@ class Observation:
     extra: Mapping[str, object] = field(default_factory=nothing)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value(kw_only=True)
 class Verdict:
     """What came of making one file again: identical, equivalent, different, missing or could not."""
 
@@ -101,7 +101,7 @@ class Verdict:
     extra: Mapping[str, object] = field(default_factory=nothing)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value(kw_only=True)
 class Reproduction:
     """The run that a reproduction made again, in which environment, with what verdicts."""
 
@@ -111,7 +111,7 @@ class Reproduction:
     extra: Mapping[str, object] = field(default_factory=nothing)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value(kw_only=True)
 class Run:
     """One record. Keys as in `docs/format.md`; a record written today is readable in ten years."""
 

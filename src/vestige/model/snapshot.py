@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from vestige.model.values import value
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Entry:
     """One file of a snapshot: path relative to its root, with `/`; mode as git writes it; size in bytes."""
 
@@ -15,7 +15,7 @@ class Entry:
     size: int
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Change:
     """One path about which two snapshots differ, and the blobs there; None where one has nothing. Renames are two changes."""
 
@@ -24,7 +24,7 @@ class Change:
     after: str | None
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Damage:
     """What is wrong with a snapshot, and at which path in it (empty: the root)."""
 

@@ -14,11 +14,11 @@ possibly stale.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
 from typing import Literal
 
 from vestige.model.files import Digest, Use
 from vestige.model.lineage import File, Lineage, Origin
+from vestige.model.values import replace, value
 
 State = Literal["fresh", "modified", "missing", "stale", "possibly stale", "unknown"]
 #: What is wrong with the file that a cause names. `replaced`: a later run wrote it anew; `unknown`: it cannot be compared.
@@ -31,7 +31,7 @@ STATES: tuple[State, ...] = ("missing", "modified", "stale", "possibly stale", "
 _KEPT = 4
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Current:
     """What lies at a path now; no digest where it cannot be read."""
 
@@ -39,7 +39,7 @@ class Current:
     digest: Digest | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Cause:
     """Why something is stale: the file, what is wrong with it, the run that wrote it since, and whether that is sure."""
 
@@ -49,9 +49,10 @@ class Cause:
     sure: bool = True
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class FileState:
-    """The state of a file version, and for what is stale the files that are the cause; `more` than these if so marked."""
+    """The state of a file version, and for what is stale the files that are the cause; `more` than these if so marked.
+    What is modified has a cause where a run did it."""
 
     state: State
     causes: tuple[Cause, ...] = ()
@@ -61,7 +62,7 @@ class FileState:
 Key = tuple[str, Digest | None, tuple[Origin, ...]]
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class States:
     """The states of the files of a lineage. `rewritten`: of inputs that differ since the step itself changed them, what
     comes down to them."""
@@ -75,6 +76,10 @@ class States:
         if reader is not None and (found := self.rewritten.get((reader, key))) is not None:
             return found
         return self.of_files.get(key, _UNKNOWN)
+
+    def is_rewritten(self, file: File, reader: str) -> bool:
+        """Whether an input is not what it was since its reader itself changed or removed it."""
+        return (reader, _key(file)) in self.rewritten
 
 
 def judge(lineage: Lineage, current: Callable[[str], Current], writes_at: Callable[[str], Sequence[Use]]) -> States:
@@ -127,6 +132,8 @@ class _Judgement:
             return self.states[key]
         state = self._compared(file)
         found = self._inherited(file) if state == "fresh" else FileState(state)
+        if state == "modified" and (cause := self._cause(file, state)) is not None and cause.by is not None:
+            found = FileState(state, (cause,))
         if asked and state == "fresh" and found.state != "stale" and (cause := self._overtaken(file)) is not None:
             found = FileState("stale", (cause,))
         self.states[key] = found

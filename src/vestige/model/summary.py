@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal
 
 from vestige.model.files import Digest
+from vestige.model.values import value
 
 Kind = Literal["command", "script", "function", "notebook", "capture", "reproduction", "adopted"]
 #: `running`, `finishing` and `lost` are derived, never written.
 Status = Literal["finished", "failed", "interrupted", "running", "finishing", "lost"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value(kw_only=True)
 class Summary:
     """What lists and lineage need of a run, without its files: a row of the index.
 

@@ -9,11 +9,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Hashable, Mapping
-from dataclasses import MISSING, fields
 from functools import cache, partial
 from types import MappingProxyType
 from typing import Any, TypeVar, cast
-from urllib.parse import quote_from_bytes, unquote_to_bytes
 
 from vestige.errors import DamagedError, NewerFormatError
 from vestige.model.code import Code, Repository
@@ -33,6 +31,7 @@ from vestige.model.run import (
     Stream,
     Verdict,
 )
+from vestige.model.values import fields_of
 
 T = TypeVar("T")
 Document = dict[str, Any]
@@ -158,12 +157,16 @@ def escape(path: str) -> tuple[str, bool]:
     try:
         path.encode("utf-8")
     except UnicodeEncodeError:
+        from urllib.parse import quote_from_bytes
+
         return quote_from_bytes(path.encode("utf-8", "surrogateescape")), True
     return path, False
 
 
 def unescape(path: str) -> str:
     """The surrogate-escaped path that a percent-encoded one stands for."""
+    from urllib.parse import unquote_to_bytes
+
     return unquote_to_bytes(path).decode("utf-8", "surrogateescape")
 
 
@@ -187,9 +190,7 @@ def _plain(item: Any) -> Any:
 
 @cache
 def _fields(cls: Hashable) -> tuple[tuple[str, object], ...]:
-    return tuple(
-        (f.name, None if f.default is MISSING else f.default) for f in fields(cast("type[Any]", cls)) if f.name != "extra"
-    )
+    return tuple((name, default) for name, default in fields_of(cls) if name != "extra")
 
 
 @cache

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 
 from vestige.errors import NewerFormatError, VestigeError
 from vestige.model.files import Digest
 from vestige.model.run import Run, short
+from vestige.model.values import value
 from vestige.ops.project import Project
 from vestige.store import journal
 from vestige.store.records import Damaged
@@ -16,7 +16,7 @@ from vestige.store.records import Damaged
 Progress = Callable[[int, int], None]
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Checked:
     """What was read, and what of it is damaged."""
 

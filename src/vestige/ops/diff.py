@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, fields
 from difflib import SequenceMatcher
 from shlex import join
 
@@ -12,11 +11,12 @@ from vestige.model.environment import Environment
 from vestige.model.files import LINKED_ROLES, FileUse
 from vestige.model.machine import Machine
 from vestige.model.run import Run
+from vestige.model.values import fields_of, value
 from vestige.ops import find, show
 from vestige.ops.project import Project
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Change:
     """One thing that differs. `before` is the first run's; None where a run does not have the thing at all."""
 
@@ -25,7 +25,7 @@ class Change:
     after: str | None
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Part:
     """One part of two runs. `same` counts what is equal; `unknown` says why it cannot be compared, or not wholly."""
 
@@ -35,7 +35,7 @@ class Part:
     unknown: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Difference:
     """What differs between two runs; `patch` turns the first one's code into the second's."""
 
@@ -153,7 +153,7 @@ def _machines(project: Project, first: Run, second: Run) -> Part:
 
 
 def _plain(machine: Machine) -> Mapping[str, str]:
-    values = {each.name: getattr(machine, each.name) for each in fields(machine) if each.name != "extra"}
+    values = {name: getattr(machine, name) for name, _ in fields_of(type(machine)) if name != "extra"}
     return {
         name: " ".join(value) if isinstance(value, tuple) else str(value)
         for name, value in values.items()

@@ -10,12 +10,12 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Literal
 
 from vestige import __version__
 from vestige.config import KEYS
 from vestige.errors import ConfigError
+from vestige.model.values import value
 from vestige.observe import notify
 from vestige.ops.project import Project
 from vestige.reproduce import landlock
@@ -32,7 +32,7 @@ _REFUSALS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Finding:
     """One thing that was looked at: how it stands, what was found, what could be done about it, its size in bytes."""
 
@@ -43,7 +43,7 @@ class Finding:
     size: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Diagnosis:
     """What was found, in groups."""
 

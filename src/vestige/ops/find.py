@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import islice
 
 from vestige.errors import AmbiguousError, NotFoundError
@@ -16,12 +15,13 @@ from vestige.model.files import Digest, Use
 from vestige.model.links import Linker, asked_for
 from vestige.model.query import RunQuery
 from vestige.model.run import Run, Summary, short
+from vestige.model.values import value
 from vestige.ops.project import Project
 
 _SHOWN = 8
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class FileVersion:
     """A file version that a user named: the path as recorded, its digest, and the run that wrote (or read) it."""
 

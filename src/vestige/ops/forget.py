@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 
 from vestige.errors import NotFoundError, RefusedError, VestigeError
 from vestige.model.run import Run, short
+from vestige.model.values import value
 from vestige.ops import find
 from vestige.ops.project import Project
 from vestige.record.identity import user
@@ -14,7 +14,7 @@ from vestige.store import journal
 from vestige.store.records import Note
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Forgotten:
     """What was forgotten: a run, or (with `path`) that a run's output should be there."""
 

@@ -11,13 +11,13 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
 from typing import Literal
 
 from vestige.errors import VestigeError
 from vestige.model.files import Digest
 from vestige.model.links import instant
 from vestige.model.run import Run
+from vestige.model.values import field, value
 from vestige.ops.check import needed
 from vestige.ops.project import Project
 from vestige.store import journal
@@ -28,7 +28,7 @@ Reason = Literal["nothing refers to it", "can be made again", "over the budget"]
 _YOUNG = 3600.0
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Dropped:
     """An object that was dropped, or would be."""
 
@@ -38,7 +38,7 @@ class Dropped:
     path: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Collected:
     """What was dropped; bytes freed in the store of code; how much kept data is left; damaged records that were passed over,
     because of which nothing was dropped that one of them might need."""
@@ -54,7 +54,7 @@ class Collected:
         return sum(one.size for one in self.dropped) + self.code
 
 
-@dataclass(slots=True)
+@value(frozen=False)
 class _Content:
     """A kept content: how large, when some run used it last, where, and which runs wrote it."""
 

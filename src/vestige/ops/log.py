@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
 from itertools import islice
 
 from vestige.errors import VestigeError
@@ -11,11 +10,12 @@ from vestige.model import wire
 from vestige.model.conditions import Condition
 from vestige.model.query import RunQuery
 from vestige.model.run import Run, Summary
+from vestige.model.values import replace, value
 from vestige.ops import find
 from vestige.ops.project import Project
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Entry:
     """One row of the log: what the index says of a run, and its record where that was asked for."""
 

@@ -7,12 +7,12 @@ import shutil
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
 
 from vestige.capture import packages
 from vestige.errors import RecordingError
 from vestige.model.files import FileUse
 from vestige.model.run import Kind, Run
+from vestige.model.values import replace, value
 from vestige.observe.conclusion import Conclusion
 from vestige.ops import find
 from vestige.ops.project import Project
@@ -25,7 +25,7 @@ from vestige.store.project import Place
 from vestige.store.records import share_by_git
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value(kw_only=True)
 class Said:
     """What the user says of a record that is made without running anything."""
 

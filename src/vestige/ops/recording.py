@@ -13,10 +13,11 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 
 from vestige.errors import RecordingError, RefusedError, VestigeError
 from vestige.model.run import Run
+from vestige.model.values import value
 from vestige.ops import find
 from vestige.ops.project import Project, open_project
 from vestige.ops.run import run as record
@@ -26,7 +27,7 @@ from vestige.store import journal
 _PAUSE = 0.02  # seconds between two looks whether a record is complete
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value(kw_only=True)
 class Request:
     """A command and how it is to be recorded; see `vestige.api.Project.run`."""
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import TypeVar
 
 from vestige.errors import DamagedError, VestigeError
@@ -13,6 +12,7 @@ from vestige.model.environment import Environment
 from vestige.model.files import Digest
 from vestige.model.machine import Machine
 from vestige.model.run import Run, Summary, summarise
+from vestige.model.values import value
 from vestige.ops import find
 from vestige.ops.project import Project
 from vestige.store.records import Note
@@ -20,7 +20,7 @@ from vestige.store.records import Note
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value(kw_only=True)
 class Shown:
     """A run with what it refers to. `summary` has the tags and the note of today; `problems` says what could not be read,
     or is there in part only."""

@@ -61,8 +61,7 @@ class CodeOfRun:
         """Whether the code changed meanwhile; and code that was used although it is no source by name."""
         if self._taken is None or self._snapshots is None or context.code is None:
             return
-        from dataclasses import replace
-
+        from vestige.model.values import replace
         from vestige.record.context import relative
 
         root = self._place.root

@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 from vestige.model import wire
 from vestige.model.files import Digest, FileUse, Moment, Signature
 from vestige.model.run import Kind, Observation, Process, ProjectReference, Redaction, Reproduction, Run, Status, Stdin, Stream
+from vestige.model.values import field, value
 from vestige.observe.conclusion import Clock, Conclusion, ObservedUse
 from vestige.record.context import Context, relative
 from vestige.record.identity import timestamp
@@ -19,7 +19,7 @@ from vestige.store.journal import Ended
 _SHOWN = frozenset({"data", "config", "code", "cache", "temporary"})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value(kw_only=True)
 class Parts:
     """Everything that a record is made of."""
 

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields
 from typing import Any
 
 from vestige.model import wire
 from vestige.model.code import Code
 from vestige.model.files import Digest, nothing
 from vestige.model.run import FileReference, Redaction
+from vestige.model.values import field, fields_of, value
 from vestige.record import journal
 
 NAME = "capture.json"
 
 
-@dataclass(slots=True)
+@value(frozen=False)
 class Context:
     """What has been found so far; whoever finishes the run for us reads it back."""
 
@@ -33,7 +33,7 @@ class Context:
 
     def save(self, folder: str) -> None:
         """Write it down, as far as the disk lets us."""
-        document = {each.name: _plain(getattr(self, each.name)) for each in fields(self)}
+        document = {name: _plain(getattr(self, name)) for name, _ in fields_of(type(self))}
         try:
             journal.write(folder, NAME, document)
         except OSError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 from vestige.config import Config
@@ -24,6 +25,7 @@ class Keeper:
         self._root = root
         self._limit = sys.maxsize if everything else config.keep
         self._refused: set[Digest] = set()
+        self._secrets = redaction.known_values(os.environ)
 
     def keep(self, path: str, digest: Digest, size: int) -> bool:
         """Keep the content of a file if the rules allow it; False where they do not, or it has gone."""
@@ -40,7 +42,7 @@ class Keeper:
                 data = file.read(_SCANNED + 1)
         except OSError:
             return False
-        if len(data) != size or redaction.scan(data):
+        if len(data) != size or redaction.scan(data, self._secrets):
             self._refused.add(digest)
             return False
         try:
@@ -61,7 +63,7 @@ class Keeper:
         if self._config.keeps(relative(path, self._root)):
             try:
                 with open(found, "rb") as file:
-                    if not redaction.scan(file.read(_SCANNED)):
+                    if not redaction.scan(file.read(_SCANNED), self._secrets):
                         return True
             except OSError:
                 return False

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import replace
 
 from vestige.capture import digest
 from vestige.errors import VestigeError
 from vestige.model.files import Digest
 from vestige.model.run import Run
+from vestige.model.values import replace
 from vestige.observe.classify import Follower
 from vestige.observe.interface import Stat, parse
 from vestige.observe.roles import Setting, role

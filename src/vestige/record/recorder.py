@@ -310,11 +310,11 @@ class Recorder:
             return None
 
     def _raw(self) -> Digest | None:
-        import gzip
+        import zlib
 
         try:
             with open(os.path.join(self._folder, "events.jsonl"), "rb") as file:
-                return self._objects.put(gzip.compress(file.read(), 1, mtime=0))
+                return self._objects.put(_gzip(zlib.compressobj(1, wbits=31), file.read()))
         except OSError:
             return None
 
@@ -351,6 +351,11 @@ def resolver() -> Callable[[str], str]:
         return f"{known}/{name}" if known != "/" else "/" + name
 
     return resolve
+
+
+def _gzip(compressor: Any, data: bytes) -> bytes:
+    """As gzip(1) would, without a time: the same journal is the same object."""
+    return bytes(compressor.compress(data) + compressor.flush())
 
 
 def readlink(path: str) -> str | None:

@@ -9,15 +9,19 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 _MARKS = (
-    "key", "token", "secret", "passw", "pwd", "auth", "cred", "bearer", "://", "sk-", "sk_", "pk_", "rk_", "gho_", "ghp_", "ghs_",
+    "key", "token", "secret", "pass", "pwd", "auth", "cred", "bearer", "://", "sk-", "sk_", "pk_", "rk_", "gho_", "ghp_", "ghs_",
     "ghu_", "ghr_", "github_pat", "glpat", "xox", "akia", "asia", "eyj", "hf_", "npm_", "pypi-", "sg.", "sig=", "private",
     "cookie", "session", "api", "aiza", "ya29", "dop_", "shpat", "sq0",
 )  # fmt: skip
-_NAMES = ("KEY", "TOKEN", "SECRET", "PASSW", "PWD", "CREDENTIAL", "AUTH")
+_NAMES = ("KEY", "TOKEN", "SECRET", "PASS", "PWD", "CREDENTIAL", "AUTH")
+#: Programs that take a password in a short option.
+_TELLING = ("mysql", "mariadb", "curl", "wget", "sshpass", "psql", "redis-cli", "ldap", "smbclient", "docker", "mongo", "rclone")
 
 
 def suspicious(words: Sequence[str], environ: Mapping[str, str]) -> bool:
     """Whether redaction must be asked: a word that secrets go with, a long jumble, or the value of a secret's variable."""
+    if words and os.path.basename(words[0]).startswith(_TELLING):
+        return True
     for word in words:
         lower = word.lower()
         if any(mark in lower for mark in _MARKS):

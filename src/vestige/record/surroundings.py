@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import calendar
 import json
 import os
 import sys
-import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -43,8 +41,7 @@ def setting(place: Place) -> Setting:
         prefixes=tuple({os.path.realpath(prefix) for prefix in (sys.prefix, sys.base_prefix)}),
         caches=(os.path.realpath(os.environ.get("XDG_CACHE_HOME") or os.path.join(home, ".cache")),),
         own=tuple(
-            os.path.realpath(path)
-            for path in (project.cache_home(), project.state_dir(), os.path.dirname(os.path.dirname(__file__)))
+            os.path.realpath(path) for path in (*project.own_folders(place)[1:], os.path.dirname(os.path.dirname(__file__)))
         ),
     )
 
@@ -95,7 +92,7 @@ def with_declared(
     )
     if not said.inputs and not said.outputs:
         return conclusion
-    began = calendar.timegm(time.strptime(started["started"][:19], "%Y-%m-%dT%H:%M:%S")) + float("0" + started["started"][19:-1])
+    began = conclusion.clock.at(started["sequence"]) if conclusion.clock else 0.0
     return declared.merge(conclusion, said, _files_at, known, setting, started=began)
 
 

@@ -123,7 +123,7 @@ def _context(shown: Shown, *, everything: bool) -> Iterator[tuple[str, str]]:
         yield "job", " ".join(job)
     telling = {name: value for name, value in run.variables.items() if everything or name not in _COMMONPLACE}
     if telling:
-        named = [f"{name}={quote(printable(_short(value, everything=everything)))}" for name, value in sorted(telling.items())]
+        named = [f"{name}={_value(value, everything=everything)}" for name, value in sorted(telling.items())]
         more = len(run.variables) - min(len(named), _FEW)
         yield "variables", ", ".join(named if everything or not more else [*named[:_FEW], f"{more} more (--all)"])
     if run.redactions:
@@ -156,8 +156,9 @@ def _context(shown: Shown, *, everything: bool) -> Iterator[tuple[str, str]]:
         yield "observed by", f"{run.observation.method}{seen}"
 
 
-def _short(value: str, *, everything: bool) -> str:
-    return value if everything else styles.cut(value, 30)
+def _value(value: str, *, everything: bool) -> str:
+    text = printable(value)
+    return quote(text) if everything or len(text) <= 30 else text[:29] + "…"
 
 
 def _code(run: Run) -> str:

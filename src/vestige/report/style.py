@@ -11,9 +11,10 @@ import re
 import shlex
 import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Literal
+
+from vestige.model.values import value
 
 Meaning = Literal["plain", "strong", "faint", "good", "notice", "warning", "bad", "id", "commit"]
 
@@ -52,7 +53,7 @@ _WORDS: Mapping[str, Meaning] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Style:
     """What the reader can see: colour or not, how many columns, and whether lines can be drawn in Unicode."""
 
@@ -92,6 +93,11 @@ class Style:
     @property
     def more(self) -> str:
         return "…" if self.unicode else "..."
+
+    @property
+    def below(self) -> str:
+        """What says that something goes on further down."""
+        return "  ↓" if self.unicode else "  (below)"
 
 
 #: What programs get: no colour, no width to fit.
@@ -270,7 +276,7 @@ def _until(text: str, width: int) -> str:
 # --- tables --------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Cell:
     """One field of a table: its text, what it means, and whether it is a number, which stands to the right."""
 

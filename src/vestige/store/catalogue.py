@@ -15,13 +15,13 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from vestige.errors import VestigeError
 from vestige.model import wire
 from vestige.model.files import LINKED_ROLES
 from vestige.model.run import FORMAT, Run
+from vestige.model.values import value
 from vestige.store import project, publish, rows, words
 from vestige.store.database import File, FileIndex, in_memory
 from vestige.store.project import Place
@@ -144,7 +144,7 @@ class CatalogueIndex(FileIndex):
             raise
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class _Part:
     """What of a file has not been read."""
 
@@ -153,7 +153,7 @@ class _Part:
     offset: int
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class _Entry:
     """A line: a run and where it was recorded, or the id of one that is to be forgotten."""
 

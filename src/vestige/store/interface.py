@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Protocol
 
 from vestige.model.files import Digest, Use
 from vestige.model.query import RunQuery
 from vestige.model.summary import Summary
+from vestige.model.values import value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from vestige.model.run import Run
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Damaged:
     """A file of the store that could not be read, or not wholly, and why."""
 

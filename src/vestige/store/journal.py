@@ -13,12 +13,12 @@ import json
 import os
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any, Literal
 from urllib.parse import unquote_to_bytes
 
 from vestige.errors import DamagedError, NotFoundError
 from vestige.model.files import Digest, Signature
+from vestige.model.values import value
 
 State = Literal["running", "finishing", "lost"]
 
@@ -28,7 +28,7 @@ PATIENCE = 600.0
 _NEWBORN = 60.0
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Digested:
     """A file that was hashed: its signature then, its digest (None: could not be hashed), whether its bytes are kept."""
 
@@ -38,7 +38,7 @@ class Digested:
     kept: bool
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Ended:
     """How a command ended. `status` as from wait(2); `sequence` in µs since boot; `max_rss` in bytes."""
 
@@ -50,7 +50,7 @@ class Ended:
     problem: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Active:
     """The folder of a run that has started and is not recorded yet."""
 

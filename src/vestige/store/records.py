@@ -13,13 +13,13 @@ import json
 import os
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
 from typing import Any
 
 from vestige.errors import DamagedError, NotFoundError, VestigeError
 from vestige.model import wire
 from vestige.model.files import nothing
 from vestige.model.run import FORMAT, Run, short
+from vestige.model.values import field, replace, value
 from vestige.store import publish
 from vestige.store.interface import Damaged
 from vestige.store.objects import Objects
@@ -30,7 +30,7 @@ SHOWN = 100
 _LISTS = ("inputs", "outputs", "processes")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value(kw_only=True)
 class Note:
     """Something said of a run after it was recorded. `tags` are added, `untags` taken away; `note` stands in place of
     the run's. `forgotten`: the record was removed on purpose, and stays away even where a merge brings it back. `removed`

@@ -86,8 +86,7 @@ class StoreIndex(FileIndex):
         waiting = {one.id: one for one in active if self.summary(one.id) is None}
         if self._active is None or not waiting:
             return None
-        from dataclasses import replace
-
+        from vestige.model.values import replace
         from vestige.store.journal import state
 
         layer = None

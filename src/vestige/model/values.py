@@ -1,0 +1,188 @@
+# ruff: noqa: ANN001, ANN002, ANN003, ANN201, ANN202, ANN204, SLF001 - the half that runs is described, for type checkers, by the half that does not
+"""`@value`: what `@dataclass` makes of a class, without what it costs to start.
+
+The standard decorator writes the methods of each class as text and compiles them, a millisecond a class, and loads
+`inspect`, 10 ms. Each recorded run pays that before anything is recorded: it was half of all that a start cost. Here the
+methods are closures over the names of the fields. Everything else is as usual: fields from annotations, defaults,
+`field(default_factory=…)`, frozen, slots, keyword-only, equality, hash, repr; and `dataclasses.replace`, `fields` and
+`is_dataclass` work on it, since `__dataclass_fields__` is there as soon as somebody asks.
+"""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from dataclasses import field, replace
+    from typing import Any, TypeVar, dataclass_transform, overload
+
+    C = TypeVar("C", bound=type)
+
+    @overload
+    @dataclass_transform(frozen_default=True, field_specifiers=(field,))
+    def value(cls: C, /) -> C: ...
+    @overload
+    @dataclass_transform(frozen_default=True, field_specifiers=(field,))
+    def value(*, frozen: bool = True, slots: bool = True, kw_only: bool = False) -> Callable[[C], C]: ...
+    def value(cls: Any = None, /, *, frozen: bool = True, slots: bool = True, kw_only: bool = False) -> Any: ...
+
+else:
+
+    class field:  # noqa: N801  # called like the standard one
+        """A field whose default is made anew for each object."""
+
+        __slots__ = ("default", "default_factory")
+
+        def __init__(self, *, default=..., default_factory=None):
+            self.default = default
+            self.default_factory = default_factory
+
+    def value(cls=None, /, *, frozen=True, slots=True, kw_only=False):
+        """Make a class a value. `frozen=False` lets its fields be set."""
+        if cls is None:
+            return lambda cls: _made(cls, frozen=frozen, slots=slots, kw_only=kw_only)
+        return _made(cls, frozen=frozen, slots=slots, kw_only=kw_only)
+
+    def _made(cls, *, frozen, slots, kw_only):
+        kinds = cls.__dict__.get("__annotations__", {})
+        names = tuple(name for name in kinds if not str(kinds[name]).startswith("ClassVar"))
+        space = dict(cls.__dict__)
+        defaults, factories = {}, {}
+        for name in names:
+            if name not in space:
+                continue
+            default = space.pop(name)
+            if not isinstance(default, field):
+                defaults[name] = default
+            elif default.default_factory is not None:
+                factories[name] = default.default_factory
+            elif default.default is not ...:
+                defaults[name] = default.default
+        if slots:
+            space["__slots__"] = names
+            space.pop("__dict__", None)
+            space.pop("__weakref__", None)
+        space["__match_names__"] = names
+        space["__match_args__"] = () if kw_only else names
+        space["__init__"] = _init(cls.__name__, names, defaults, factories, kw_only=kw_only, after="__post_init__" in space)
+        space["__repr__"] = space.get("__repr__", _repr(names))
+        space["__eq__"] = _eq(names)
+        space["__hash__"] = _hash(names) if frozen else None
+        space["__dataclass_fields__"] = _Fields(names, defaults, factories, kw_only=kw_only)
+        space["__value_defaults__"] = (defaults, factories)
+        space["__getstate__"] = lambda self: tuple(getattr(self, name) for name in names)
+        space["__setstate__"] = _setstate(names)
+        if frozen:
+            space["__setattr__"] = space["__delattr__"] = _refuse
+        made = type(cls)(cls.__name__, cls.__bases__, space)
+        made.__qualname__ = cls.__qualname__
+        for function in space.values():  # `super()` and `__class__` in methods mean the new class
+            _rebind(function, cls, made)
+        return made
+
+    def _init(title, names, defaults, factories, *, kw_only, after):
+        put = object.__setattr__
+
+        def __init__(self, *args, **words):  # noqa: N807
+            if args:
+                if kw_only or len(args) > len(names):
+                    most = 0 if kw_only else len(names)
+                    raise TypeError(f"{title}() takes {most} positional arguments, {len(args)} were given")
+                for name, item in zip(names, args, strict=False):
+                    if name in words:
+                        raise TypeError(f"{title}() got multiple values for argument {name!r}")
+                    put(self, name, item)
+            for name in names[len(args) :]:
+                if name in words:
+                    put(self, name, words.pop(name))
+                elif name in defaults:
+                    put(self, name, defaults[name])
+                elif name in factories:
+                    put(self, name, factories[name]())
+                else:
+                    raise TypeError(f"{title}() needs the argument {name!r}")
+            if words:
+                raise TypeError(f"{title}() got an unexpected argument {next(iter(words))!r}")
+            if after:
+                self.__post_init__()
+
+        return __init__
+
+    def _repr(names):
+        def __repr__(self):  # noqa: N807
+            inside = ", ".join(f"{name}={getattr(self, name)!r}" for name in names)
+            return f"{type(self).__qualname__}({inside})"
+
+        return __repr__
+
+    def _eq(names):
+        def __eq__(self, other):  # noqa: N807
+            if other.__class__ is not self.__class__:
+                return NotImplemented
+            return all(getattr(self, name) == getattr(other, name) for name in names)
+
+        return __eq__
+
+    def _hash(names):
+        return lambda self: hash(tuple(getattr(self, name) for name in names))
+
+    def _setstate(names):
+        def __setstate__(self, state):  # noqa: N807
+            for name, item in zip(names, state, strict=True):
+                object.__setattr__(self, name, item)
+
+        return __setstate__
+
+    def _refuse(self, name, *_):
+        raise AttributeError(f"{type(self).__name__}.{name} cannot be changed: values are frozen")
+
+    def _rebind(function, old, new):
+        function = getattr(function, "__func__", getattr(function, "fget", function))
+        for cell in getattr(function, "__closure__", None) or ():
+            try:
+                if cell.cell_contents is old:
+                    cell.cell_contents = new
+            except ValueError:
+                continue
+
+    class _Fields:
+        """The standard library's view of the fields, made when it is asked for."""
+
+        __slots__ = ("_defaults", "_factories", "_kw_only", "_made", "_names")
+
+        def __init__(self, names, defaults, factories, *, kw_only):
+            self._names, self._defaults, self._factories, self._kw_only = names, defaults, factories, kw_only
+            self._made = None
+
+        def __get__(self, _, owner):
+            if self._made is None:
+                import dataclasses
+
+                self._made = {}
+                for name in self._names:
+                    if name in self._factories:
+                        made = dataclasses.field(default_factory=self._factories[name], kw_only=self._kw_only)
+                    elif name in self._defaults:
+                        made = dataclasses.field(default=self._defaults[name], kw_only=self._kw_only)
+                    else:
+                        made = dataclasses.field(kw_only=self._kw_only)
+                    made.name, made.type = name, owner.__annotations__[name]
+                    made._field_type = dataclasses._FIELD
+                    self._made[name] = made
+            return self._made
+
+    def replace(this, /, **changes):
+        """A value like this one, apart from what is changed."""
+        for name in this.__match_names__:
+            if name not in changes:
+                changes[name] = getattr(this, name)
+        return type(this)(**changes)
+
+
+def fields_of(cls: Any) -> tuple[tuple[str, Any], ...]:
+    """The names of a value's fields, and their defaults (None where there is none)."""
+    defaults, factories = cls.__value_defaults__
+    return tuple((name, factories[name]() if name in factories else defaults.get(name)) for name in cls.__match_names__)
+
+
+__all__ = ["field", "fields_of", "replace", "value"]

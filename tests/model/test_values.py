@@ -1,0 +1,110 @@
+"""`@value` against `@dataclass`: the same, told apart by nothing but what they cost."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import pickle
+import subprocess
+import sys
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import pytest
+
+from vestige.model.values import field, value
+
+
+@value
+class Point:
+    """A place."""
+
+    x: int
+    y: int = 0
+    kind: ClassVar[str] = "point"
+
+    def shifted(self, by: int) -> Point:
+        return dataclasses.replace(self, x=self.x + by)
+
+
+@value(kw_only=True)
+class Named:
+    name: str
+    tags: Mapping[str, Any] = field(default_factory=dict)
+    point: Point | None = None
+
+    def __post_init__(self) -> None:
+        if not self.name:
+            raise ValueError("no name")
+
+
+@value(frozen=False)
+class Loose:
+    parts: list[int] = field(default_factory=list)
+
+
+def test_positions_words_and_defaults() -> None:
+    assert (Point(1).x, Point(1).y, Point(y=3, x=2).y, Point(1, 2).y) == (1, 0, 3, 2)
+    assert Point.kind == "point"
+    assert Named(name="a").tags == {}
+    assert Named(name="a").tags is not Named(name="b").tags
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (lambda: Point(), "'x'"),  # type: ignore[call-arg]  # what is shown to be refused
+        (lambda: Point(1, 2, 3), "positional"),  # type: ignore[call-arg]  # likewise
+        (lambda: Point(1, x=2), "multiple"),  # type: ignore[misc]  # likewise
+        (lambda: Point(1, z=2), "'z'"),  # type: ignore[call-arg]  # likewise
+        (lambda: Named("a"), "positional"),  # type: ignore[misc]  # likewise
+    ],
+)
+def test_wrong_arguments_are_named(make: Any, said: str) -> None:
+    with pytest.raises(TypeError, match=said):
+        make()
+
+
+def test_values_are_frozen_unless_they_are_not() -> None:
+    point = Point(1)
+    with pytest.raises(AttributeError, match=r"Point\.x cannot be changed"):
+        point.x = 2  # type: ignore[misc]  # what is shown to be refused
+    with pytest.raises(AttributeError):
+        del point.x
+    loose = Loose()
+    loose.parts = [1]
+    assert loose.parts == [1]
+    with pytest.raises(AttributeError):
+        object.__setattr__(point, "other", 1)
+
+
+def test_equality_hash_and_repr_are_by_fields() -> None:
+    assert Point(1, 2) == Point(1, 2) != Point(2, 1)
+    assert Point(1, 2) != (1, 2)
+    assert len({Point(1), Point(1), Point(2)}) == 2
+    assert repr(Named(name="a", point=Point(1))) == "Named(name='a', tags={}, point=Point(x=1, y=0))"
+    with pytest.raises(TypeError):
+        hash(Loose())
+
+
+def test_what_runs_after_the_fields_are_set_runs() -> None:
+    with pytest.raises(ValueError, match="no name"):
+        Named(name="")
+
+
+def test_the_standard_library_takes_it_for_its_own() -> None:
+    assert dataclasses.is_dataclass(Point)
+    assert [f.name for f in dataclasses.fields(Named)] == ["name", "tags", "point"]
+    assert Point(1, 5).shifted(2) == Point(3, 5)
+    assert dataclasses.asdict(Named(name="a", point=Point(1))) == {"name": "a", "tags": {}, "point": {"x": 1, "y": 0}}
+    assert copy.deepcopy(Named(name="a", tags={"b": [1]})) == Named(name="a", tags={"b": [1]})
+    assert pickle.loads(pickle.dumps(Point(3, 4))) == Point(3, 4)
+    match Point(1, 2):
+        case Point(x, y):
+            assert (x, y) == (1, 2)
+
+
+def test_the_model_loads_without_the_standard_decorator() -> None:
+    script = "import sys, vestige.model.wire, vestige.model.run; print('dataclasses' in sys.modules, 'inspect' in sys.modules)"
+    done = subprocess.run([sys.executable, "-I", "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["False", "False"]
