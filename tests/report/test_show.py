@@ -1,0 +1,139 @@
+"""One run on a page of 80 columns."""
+
+from __future__ import annotations
+
+import re
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from vestige.model.code import Code
+from vestige.model.environment import Environment, Interpreter, Package
+from vestige.model.files import FileUse
+from vestige.model.machine import Machine
+from vestige.model.run import FileReference, Observation, Process, Run, Stream, summarise
+from vestige.ops.show import Shown
+from vestige.report.show import lines, page
+from vestige.report.style import PLAIN, Style, cells
+
+NOW = 1_795_262_400.0  # 2026-11-21 12:00 UTC
+RUN = Run(
+    id="0193aaaa-0000-7000-8000-00007f3a2c91",
+    name="train",
+    command=("python", "train.py", "--lr", "0.1"),
+    started="2026-11-18T12:00:00.000000Z",
+    duration=12.4,
+    user="ada",
+    host="node17",
+    exit_code=0,
+    code=Code(commit="9c4b2a1ffffffff", branch="main", dirty=True, snapshot="git:ffff"),
+    script=FileReference(path="train.py"),
+    inputs=(
+        FileUse(path="train.py", digest="blake3:" + "a" * 64, size=300, role="code"),
+        FileUse(path="data/train.csv", digest="blake3:" + "b" * 64, size=5120, kept=True),
+        FileUse(path="/home/ada/.cache/fonts", digest="blake3:" + "c" * 64, size=1, role="cache"),
+    ),
+    outputs=(FileUse(path="models/clf.joblib", digest="blake3:" + "d" * 64, size=90210, access="write", evidence=("declared",)),),
+    streams={"stdout": Stream(digest="blake3:" + "e" * 64, size=812)},
+    processes=(Process(pid=4711, argv=("python", "train.py")),),
+    observation=Observation(method="notify", events=5120, gaps=("io_uring was used",)),
+    variables={"OMP_NUM_THREADS": "4", "PATH": "/usr/bin", "LONG": "x" * 200},
+    problems=("machine: no GPU driver",),
+)
+SHOWN = Shown(
+    run=RUN,
+    summary=summarise(RUN),
+    environment=Environment(
+        interpreters=(Interpreter(language="python", version="3.11.7", executable="/usr/bin/python", kind="virtualenv"),),
+        packages=(Package(name="numpy", version="1.26"),),
+    ),
+    machine=Machine(
+        host="node17", system="Linux", kernel="6.1", architecture="x86_64", distribution="Debian 12", cpus=16, cpu="Xeon"
+    ),
+)
+
+
+def test_the_page() -> None:
+    assert list(page(SHOWN, Style(width=80), NOW)) == [
+        "7f3a2c91  train  finished",
+        "  $ python train.py --lr 0.1",
+        "",
+        "  started     2026-11-18 12:00:00 UTC, 3 days ago, took 12.4 s",
+        "  by          ada on node17",
+        "  code        9c4b2a1+ on main, every source file kept",
+        "  script      train.py",
+        "  environment python 3.11.7 (virtualenv), 1 package",
+        "  machine     Debian 12, kernel 6.1, 16 × Xeon",
+        "  variables   LONG=xxxxxxxxxxxxxxxxxxxxxxxxxxxxx…, OMP_NUM_THREADS=4, 1 more",
+        "              (--all)",
+        "  streams     stdout 812 B (vestige show 7f3a2c91 --log)",
+        "  observed by notify, 5,120 events",
+        "",
+        "inputs (2)",
+        "  data/train.csv   5 KiB  bbbbbbbbbbbb  kept",
+        "  train.py         300 B  aaaaaaaaaaaa  code",
+        "  … 1 hidden (cache): --all shows them",
+        "",
+        "outputs (1)",
+        "  models/clf.joblib  88.1 KiB  dddddddddddd  declared",
+        "",
+        "may have escaped",
+        "  io_uring was used",
+        "",
+        "problems",
+        "  machine: no GPU driver",
+    ]
+
+
+def test_all_shows_what_is_hidden_and_why() -> None:
+    text = "\n".join(page(SHOWN, Style(width=200), NOW, everything=True))
+    assert "/home/ada/.cache/fonts" in text
+    assert "cache: what programs keep to be faster" in text
+    assert "PATH=/usr/bin" in text
+    assert "x" * 200 in text
+    assert "4711" in text
+
+
+def test_how_it_ended_is_said() -> None:
+    run = Run(id=RUN.id, status="failed", exit_code=3, started=RUN.started)
+    assert next(page(Shown(run=run, summary=summarise(run)), PLAIN, NOW)) == "7f3a2c91  failed (exit 3)"
+    run = Run(id=RUN.id, status="interrupted", signal=2, started=RUN.started)
+    assert next(page(Shown(run=run, summary=summarise(run)), PLAIN, NOW)) == "7f3a2c91  interrupted (signal 2)"
+
+
+def test_a_record_that_says_nothing_can_be_shown() -> None:
+    run = Run(id=RUN.id)
+    assert list(page(Shown(run=run, summary=summarise(run)), PLAIN, NOW))
+    assert dict(line.split("\t")[:2] for line in lines(Shown(run=run, summary=summarise(run))))["id"] == RUN.id
+
+
+def test_programs_get_every_file_hidden_ones_too() -> None:
+    found = [line.split("\t") for line in lines(SHOWN)]
+    assert [fields for fields in found if fields[0] == "input"] == [
+        ["input", "train.py", "blake3:" + "a" * 64, "300", "code", "read"],
+        ["input", "data/train.csv", "blake3:" + "b" * 64, "5120", "data", "read"],
+        ["input", "/home/ada/.cache/fonts", "blake3:" + "c" * 64, "1", "cache", "read"],
+    ]
+    assert ["gap", "io_uring was used"] in found
+    assert ["problem", "machine: no GPU driver"] in found
+
+
+def test_many_files_are_cut_short() -> None:
+    uses = tuple(FileUse(path=f"f{number}", digest=None) for number in range(100))
+    run = Run(id=RUN.id, inputs=uses)
+    text = list(page(Shown(run=run, summary=summarise(run)), Style(width=80), NOW))
+    assert "  … 60 more: --all shows them" in text
+    assert len(list(page(Shown(run=run, summary=summarise(run)), Style(width=80), NOW, everything=True))) > 100
+
+
+@given(st.text(min_size=1), st.text(min_size=1))
+def test_no_name_breaks_a_line_or_moves_the_cursor(name: str, path: str) -> None:
+    run = Run(id=RUN.id, name=name, command=(name,), inputs=(FileUse(path=path, digest=None),), note=name, problems=(path,))
+    shown = Shown(run=run, summary=summarise(run))
+    for line in (*page(shown, Style(width=80), NOW), *lines(shown)):
+        assert re.search(r"[\x00-\x08\x0a-\x1f\x7f-\x9f]", line) is None
+
+
+def test_nothing_is_wider_than_the_terminal_but_a_single_word() -> None:
+    for line in page(SHOWN, Style(width=60), NOW):
+        assert cells(line) <= 60
