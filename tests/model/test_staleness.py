@@ -103,6 +103,8 @@ def test_a_newer_version_of_an_input_by_a_later_run_is_named_with_the_run() -> N
     gone = {key: value for key, value in AS_IT_WAS.items() if key != "clf"}
     assert state(history, "roc.png@p", disk(**gone)) == expected
     assert state(history, "roc.png@p", disk(**AS_IT_WAS)).state == "fresh"
+    found = states(history, "roc.png@p", disk(**(AS_IT_WAS | {"clf": "m2"})))
+    assert found["clf"] == FileState("modified", (Cause("clf", "replaced", "again"),))
 
 
 def test_an_old_version_that_was_put_back_is_stale() -> None:
@@ -209,6 +211,7 @@ def test_what_lies_as_recorded_is_never_called_modified_and_stale_names_a_cause(
             assert result.state == "missing"
         elif found[one.path].digest != one.digest:
             assert result.state == "modified"
+            assert all(cause.by is not None for cause in result.causes)
         else:
             assert result.state in ("fresh", "stale", "possibly stale")
             assert bool(result.causes) == (result.state != "fresh")
