@@ -38,6 +38,8 @@ if TYPE_CHECKING:
     from vestige.ops.reproduce import Options as ReproduceOptions
     from vestige.ops.reproduce import Reproduction
     from vestige.ops.show import Shown
+    from vestige.ops.status import Status
+    from vestige.ops.trace import Trace
     from vestige.reproduce.plan import Plan
     from vestige.reproduce.session import Watching
 
@@ -74,6 +76,11 @@ class Project:
     def store(self) -> str:
         """The folder of its store; it may not be there yet."""
         return self._opened.store
+
+    @property
+    def exists(self) -> bool:
+        """Whether anything was ever recorded here."""
+        return self._opened.exists
 
     @property
     def config(self) -> Config:
@@ -150,6 +157,23 @@ class Project:
         return adopt(self._opened, paths, command=command, inputs=read, name=name, tags=tuple(tags), note=note)
 
     # -- asking ---------------------------------------------------------------------------------------------------------
+
+    def trace(self, path: Path, *, down: bool = False, depth: int | None = None) -> Trace:
+        """How a file was made, back to the raw inputs; with `down`, what was made from it; `depth` steps at most.
+
+        `trace.lineage` has the steps, `trace.states` says which files are fresh. Raises NotFoundError.
+        """
+        from vestige.ops.trace import trace
+
+        return trace(self._opened, os.fspath(path), down=down, depth=depth)
+
+    def status(self, *paths: Path, unknown: Path | None = None) -> Status:
+        """What is modified, missing or stale, and why: of all files, or of those at and below `paths`. With `unknown`, a
+        folder, also which files in it have no known origin."""
+        from vestige.ops.status import status
+
+        inside = None if unknown is None else os.fspath(unknown)
+        return status(self._opened, [os.fspath(path) for path in paths], unknown=inside)
 
     def runs(
         self,

@@ -21,6 +21,9 @@ from vestige.report import keeping, style
 from vestige.report import log as log_report
 from vestige.report import reproduce as reproduce_report
 from vestige.report import show as show_report
+from vestige.report import status as status_report
+from vestige.report import trace as trace_report
+from vestige.report.dot import dot
 
 #: Verbs about the command line itself, which have no counterpart.
 OWN = {"help", "completion"}
@@ -66,6 +69,37 @@ def test_adopt(study: Study, call: Caller) -> None:
     assert document["outputs"] == [wire.encode(use) for use in run.outputs]
     assert document["inputs"] == [wire.encode(use) for use in run.inputs]
     assert document["observation"]["gaps"] == list(run.observation.gaps if run.observation else ())
+
+
+def test_trace(study: Study, call: Caller) -> None:
+    study.write("raw.csv", "raw data, long enough")
+    study.write("out.csv", "a result, long enough")
+    study.record(("python", "step.py"), reads=["raw.csv"], writes=["out.csv"])
+    project = vestige.open()
+    assert call("trace", "out.csv").out.splitlines() == list(trace_report.lines(project.trace("out.csv")))
+    assert call("trace", "out.csv").out == "raw.csv -> python step.py @ - -> out.csv\n"
+    assert call("trace", "--down", "raw.csv").out.splitlines() == list(trace_report.lines(project.trace("raw.csv", down=True)))
+    assert json.loads(call("trace", "out.csv", "--json").out) == trace_report.document(project.trace("out.csv"))
+    assert call("trace", "out.csv", "--dot").out.splitlines() == list(dot(project.trace("out.csv")))
+    assert call("trace", "out.csv", "--depth", "0").out.splitlines() == list(
+        trace_report.lines(project.trace("out.csv", depth=0))
+    )
+    unknown = call("trace", "step.py")
+    assert (unknown.code, unknown.out) == (1, "")
+
+
+def test_status(study: Study, call: Caller) -> None:
+    study.write("raw.csv", "raw data, long enough")
+    study.write("out.csv", "a result, long enough")
+    study.write("more.csv", "nobody made this")
+    study.record(("python", "step.py"), reads=["raw.csv"], writes=["out.csv"])
+    study.write("raw.csv", "other data, long enough")
+    project = vestige.open()
+    called = call("status")
+    assert called.out.splitlines() == list(status_report.lines(project.status()))
+    assert "stale\tout.csv" in called.out
+    assert json.loads(call("status", "--json", "out.csv").out) == status_report.document(project.status("out.csv"))
+    assert call("status", "--unknown", ".").out.splitlines() == list(status_report.lines(project.status(unknown=".")))
 
 
 def test_log(study: Study, call: Caller) -> None:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 #: Group by group; behind each verb its other names.
 GROUPS: tuple[tuple[str, tuple[tuple[str, ...], ...]], ...] = (
     ("Recording", (("run", "track", "monitor"), ("capture",), ("adopt",))),
-    ("Asking", (("log",), ("show",), ("diff",))),
+    ("Asking", (("trace",), ("status",), ("log",), ("show",), ("diff",))),
     ("Making again", (("reproduce", "repro"), ("restore",))),
     ("Keeping", (("check",), ("gc",), ("forget",), ("doctor",), ("init",), ("completion",), ("help",))),
 )
