@@ -100,6 +100,7 @@ def _summary(status: Status, style: Style) -> str:
         return style.paint("no run has written a file here", "faint")
     if counted["fresh"] == len(status.entries) and not status.unknown:
         return style.paint(f"{styles.count(len(status.entries), 'file')}, all fresh", "good")
+    counted["unknown"] += len(status.unknown)
     return ", ".join(style.paint(f"{number:,} {state}", styles.meaning_of(state)) for state, number in counted.items() if number)
 
 
