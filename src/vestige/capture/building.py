@@ -6,7 +6,7 @@ import os
 from contextlib import nullcontext
 
 from vestige.capture import pinning, sources
-from vestige.capture.pinning import ABSENT, AS_COMMITTED, LARGE, NOT_SOURCE, UNREADABLE
+from vestige.capture.pinning import ABSENT, AS_COMMITTED, LARGE, NOT_SOURCE, OUTPUT, UNREADABLE
 from vestige.capture.remembered import Memory, Remembered
 from vestige.capture.worktree import Part, Wanted, state
 from vestige.errors import VestigeError
@@ -138,9 +138,9 @@ def _build(looking: Looking, memory: Memory, database: Database, outputs: Output
         part.cut += [path for path in mine if path not in found]
         children = [(path, pinned[part.at + path + b"/"]) for path in part.inner if part.at + path + b"/" in pinned]
         pinned[part.at] = trees(part, found, children, database, looking.is_secret)
-        made.files |= {part.at + path: one for path, one in found.items()}
+        made.files.update((part.at + path, one) for path, one in found.items())
         made.dirty[part.at] = pinned[part.at].dirty
-        _note(made, part, found, over)
+        _note(made, part, pinned[part.at], found, over)
     whole = pinned[b""]
     made.tree = whole.tree or database.put(b"tree", b"")
     made.base = whole.base or (database.put(b"tree", b"") if looking.parts[0].on_commit and looking.parts[0].commit else "")
@@ -150,16 +150,25 @@ def _build(looking: Looking, memory: Memory, database: Database, outputs: Output
     return made
 
 
-def _note(made: Memory, part: Part, found: dict[bytes, Remembered], over: dict[bytes, int]) -> None:
+def _note(made: Memory, part: Part, pinned: Pinned, found: dict[bytes, Remembered], over: dict[bytes, int]) -> None:
     if part.study is not None:
         made.studies[part.at] = part.study
         made.large += [(part.at + path, size) for path, size in part.study.large if path not in part.wanted]
+    if pinned.dirty:
+        made.uncommitted += [part.at + path for path in part.gone]
+        made.uncommitted += [part.at + path for path, one in found.items() if _is_uncommitted(one)]
     for path, one in found.items():
         if one.value == UNREADABLE:
             made.unreadable.append(part.at + path)
         elif one.value == LARGE:
             made.large.append((part.at + path, int(part.signatures[path].partition(b" ")[0])))
     made.large += [(part.at + path, over[part.at + path]) for path in part.cut if part.at + path in over and path not in found]
+
+
+def _is_uncommitted(one: Remembered) -> bool:
+    if one.role == "m":
+        return one.value != OUTPUT
+    return one.role in "u?psa" and one.value[:1].isdigit() and not one.value.endswith(AS_COMMITTED)
 
 
 def trees(

@@ -27,7 +27,20 @@ class Remembered:
 class Memory:
     """All that was found: the state it is true of, the trees, and by `at` what was found of each part."""
 
-    __slots__ = ("_files", "_packed", "base", "bases", "dirty", "large", "previous", "state", "studies", "tree", "unreadable")
+    __slots__ = (
+        "_files",
+        "_packed",
+        "base",
+        "bases",
+        "dirty",
+        "large",
+        "previous",
+        "state",
+        "studies",
+        "tree",
+        "uncommitted",
+        "unreadable",
+    )
 
     def __init__(self) -> None:
         self.state = b""
@@ -38,6 +51,7 @@ class Memory:
         self.previous: dict[bytes, str] = {}  # the bases before these, not written
         self.studies: dict[bytes, Study] = {}
         self.large: list[tuple[bytes, int]] = []
+        self.uncommitted: list[bytes] = []
         self.unreadable: list[bytes] = []
         self._files: dict[bytes, Remembered] = {}
         self._packed: list[list[bytes]] = []
@@ -105,6 +119,7 @@ def _encode(memory: Memory, root: str) -> list[bytes]:
     _many(out, [[at, {True: b"1", False: b"0", None: b"-"}[dirty]] for at, dirty in memory.dirty.items()])
     _many(out, [[at, tree.encode("ascii")] for at, tree in memory.bases.items()])
     _many(out, [[path, b"%d" % size] for path, size in memory.large])
+    _many(out, [[path] for path in memory.uncommitted])
     _many(out, [[path] for path in memory.unreadable])
     _many(out, [[path, one.signature, one.role.encode("ascii"), one.value] for path, one in memory.files.items()])
     out.append(b"%d" % len(memory.studies))
@@ -129,6 +144,7 @@ def _decode(fields: _Fields, root: str) -> Memory:
     memory.dirty = {at: {b"1": True, b"0": False}.get(dirty) for at, dirty in fields.many(2)}
     memory.bases = {at: tree.decode("ascii") for at, tree in fields.many(2)}
     memory.large = [(path, int(size)) for path, size in fields.many(2)]
+    memory.uncommitted = [path for (path,) in fields.many(1)]
     memory.unreadable = [path for (path,) in fields.many(1)]
     memory.pack(fields.many(4))
     for _ in range(int(fields.next())):

@@ -108,13 +108,16 @@ class Snapshots:
         """Pin the code as it stands. Never raises for what it finds: what could not be done is in `problems`."""
         if self._observed_only:
             return Taken(Code())
-        memory = remembered.load(self._cache, self._root)
-        looking = self._look(memory)
+        try:
+            memory = remembered.load(self._cache, self._root)
+            looking = self._look(memory)
+        except Exception as error:
+            return Taken(Code(), (f"the code could not be looked at: {_said(error)}",))
         if memory.state and memory.state == state(looking.parts) and self._store.kept(*_both(memory)):
             return self._taken(looking, memory)
         try:
             return self._pin(looking, memory)
-        except (OSError, KeyError, ValueError, VestigeError) as error:
+        except Exception as error:
             looking.problems.append(f"the code could not be kept: {_said(error)}")
             return self._taken(looking, remembered.Memory())
 
@@ -265,7 +268,7 @@ class Snapshots:
         lines = _lines(large, [os.fsdecode(path) for path in memory.unreadable])
         taken = Taken(code, (*looking.problems, *lines), tuple(large))
         taken.memory = memory
-        taken.uncommitted = tuple(sorted(os.fsdecode(path) for part in looking.parts for path in _uncommitted(part, memory)))
+        taken.uncommitted = tuple(sorted(map(os.fsdecode, memory.uncommitted)))
         taken.sources = [
             Source(part.repository, memory.bases[part.at], memory.previous.get(part.at, ""))
             for part in reversed(looking.parts)  # what lies inside goes first: the tree around it holds its tree
@@ -320,21 +323,6 @@ def _with(taken: Taken, problems: list[str], **changes: object) -> Taken:
     return more
 
 
-def _uncommitted(part: Part, memory: remembered.Memory) -> list[bytes]:
-    if part.repository is None or not memory.dirty.get(part.at, True):
-        return []
-    found = [part.at + path for path in part.gone]
-    for path, wanted in part.wanted.items():
-        if wanted.role in "cfl":
-            continue
-        one = memory.files.get(part.at + path)
-        stored = one is None or (one.value[:1].isdigit() and not one.value.endswith(b"="))
-        made = one is not None and one.value == b"o"  # by a run, so that it is no source
-        if (wanted.role == "m" and not made) or (wanted.role in "u?psa" and stored):
-            found.append(part.at + path)
-    return found
-
-
 def _presumably_dirty(part: Part) -> bool | None:
     """What can be said where no tree could be built."""
     if part.repository is None:
@@ -364,4 +352,4 @@ def _said(error: Exception) -> str:
         return f"object {error.args[0]} is missing"
     if isinstance(error, OSError) and error.strerror:
         return f"{error.strerror}{f' ({error.filename})' if error.filename else ''}"
-    return str(error)
+    return str(error) or type(error).__name__

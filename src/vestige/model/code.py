@@ -24,7 +24,8 @@ class Repository:
 class Code:
     """Commit and snapshot. `snapshot` is `git:TREE`, a tree in the store's own `code.git` that holds
     every source file exactly; `base` is the tree of `commit`, kept beside it so that a diff can be shown
-    without the user's repository. `dirty` is None where there is no repository."""
+    without the user's repository: as git would check it out here, with the commits of `repositories` in
+    their places, and without what no snapshot takes. `dirty` is None where there is no repository, or nobody can tell."""
 
     commit: str | None = None
     branch: str | None = None
