@@ -75,7 +75,7 @@ def _composed(
     code.tell(context)
     attempt(context, "code", lambda: code.complete(context))
     attempt(context, "script", lambda: surroundings.script(context, started, place))
-    attempt(context, "variables", lambda: surroundings.variables(context, project.config))
+    attempt(context, "variables", lambda: surroundings.variables(context, project.config, place))
     attempt(context, "machine", lambda: surroundings.machine(context, place, project.objects))
     attempt(context, "environment", lambda: _environment(context, project, place))
     parts = compose.Parts(

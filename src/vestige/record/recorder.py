@@ -6,9 +6,9 @@ on from the folder. The same code runs in both cases; only the waiting is left o
 
 from __future__ import annotations
 
+import _thread
 import os
 import select
-import threading
 import time
 from collections.abc import Callable
 from typing import Any
@@ -32,8 +32,7 @@ from vestige.record.journal import Begun
 from vestige.record.keeping import Keeper
 from vestige.record.tail import Tail
 from vestige.record.watch import Ground
-from vestige.store import project
-from vestige.store.catalogue import Catalogue
+from vestige.store import ledger, project
 from vestige.store.journal import Active
 from vestige.store.objects import Objects
 from vestige.store.project import Place
@@ -48,12 +47,14 @@ _UNREAD = frozenset({"library", "system", "drop"})
 
 def main(begun: Begun, config: Config, ground: Ground, code_of_run: CodeOfRun) -> None:
     """Record a run that has just been started, and whose code has been taken, to its end. In a process of its own."""
-    guard = threading.Thread(target=_guard, args=(ground, begun.folder), daemon=True)
-    guard.start()
+    guarded = _thread.allocate_lock()
+    guarded.acquire()
+    _thread.start_new_thread(_guard, (ground, begun.folder, guarded))
     recorder = Recorder(begun.folder, begun.place, config, method=ground.method, started=begun.started)
     recorder.begin(code_of_run)
     recorder.follow_until(ground.watched[0])
-    guard.join()
+    with guarded:  # whoever stands in for a watcher that was killed has finished
+        pass
     run = recorder.finish()
     if run is not None:
         _tell(ground.done, compose.summary(run), recorder.warnings(run))
@@ -134,7 +135,7 @@ class Recorder:
             if self._started.get("options", {}).get("code", True) and context.code is None:
                 code_of_run.tell(context)
             attempt(context, "script", lambda: surroundings.script(context, self._started, self._place))
-            attempt(context, "variables", lambda: surroundings.variables(context, self.config))
+            attempt(context, "variables", lambda: surroundings.variables(context, self.config, self._place))
             attempt(context, "machine", lambda: surroundings.machine(context, self._place, self._objects))
             context.save(self._folder)
         attempt(context, "code", lambda: code_of_run.complete(context))
@@ -229,7 +230,7 @@ class Recorder:
             return None
         if self.config.catalogue:
             try:
-                Catalogue().append(run, self._place)
+                ledger.append(os.path.join(project.state_dir(), "catalogue"), run, self._place)
             except OSError:
                 pass
         journal.discard(self._folder)
@@ -365,8 +366,15 @@ def readlink(path: str) -> str | None:
         return None
 
 
-def _guard(ground: Ground, folder: str) -> None:
+def _guard(ground: Ground, folder: str, guarded: _thread.LockType) -> None:
     """If the watcher is killed, answer the kernel in its place, so that the program goes on."""
+    try:
+        _stand_guard(ground, folder)
+    finally:
+        guarded.release()
+
+
+def _stand_guard(ground: Ground, folder: str) -> None:
     select.select([ground.watched[0]], [], [])
     if os.path.exists(os.path.join(folder, "closed.json")):
         return

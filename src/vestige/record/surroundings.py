@@ -16,7 +16,7 @@ from vestige.model import wire
 from vestige.model.environment import Environment
 from vestige.model.files import Digest
 from vestige.model.gitformat import object_id
-from vestige.model.run import FileReference, Stdin, Stream
+from vestige.model.run import FileReference, Redaction, Stdin, Stream
 from vestige.observe import declared
 from vestige.observe.conclusion import Conclusion, Execution, Known
 from vestige.observe.interface import Stat
@@ -61,12 +61,34 @@ def script(context: Context, started: Mapping[str, Any], place: Place) -> None:
         context.executable = FileReference(path=program)
 
 
-def variables(context: Context, config: Config) -> None:
-    """The variables of `docs/format.md`, secrets taken out."""
+def variables(context: Context, config: Config, place: Place) -> None:
+    """The variables of `docs/format.md`, secrets taken out. The same variables as last time are not looked at again."""
     key = secrets.key(project.state_dir())
-    found, others, redactions = variables_.variables(dict(os.environ), config.variables, key)
-    context.variables, context.other_variables = found, others
-    context.redactions += tuple(redactions)
+    state = repr((sorted(os.environ.items()), config.variables, variables_.FORM)).encode("utf-8", "surrogateescape")
+    name = digest.of_bytes(key + state)
+    cached = os.path.join(project.cache_dir(place), "variables.json")
+    try:
+        with open(cached, encoding="ascii") as file:
+            document = json.load(file)
+    except (OSError, ValueError):
+        document = {}
+    if document.get("of") != name:
+        found, others, redactions = variables_.variables(dict(os.environ), config.variables, key)
+        document = {"of": name, "listed": found, "others": others, "redactions": [wire.encode(one) for one in redactions]}
+        _write_quietly(cached, json.dumps(document))
+    context.variables, context.other_variables = document["listed"], document["others"]
+    context.redactions += tuple(wire.decode(Redaction, one) for one in document["redactions"])
+
+
+def _write_quietly(path: str, text: str) -> None:
+    try:
+        os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
+        temporary = f"{path}.{os.getpid()}"
+        with open(temporary, "w", encoding="ascii") as file:
+            file.write(text)
+        os.replace(temporary, path)
+    except OSError:
+        pass
 
 
 def machine(context: Context, place: Place, objects: Objects) -> None:

@@ -14,29 +14,18 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
 
 from vestige.errors import VestigeError
 from vestige.model import wire
-from vestige.model.files import LINKED_ROLES
-from vestige.model.run import FORMAT, Run
+from vestige.model.run import Run
 from vestige.model.values import value
-from vestige.store import project, publish, rows, words
+from vestige.store import ledger, project, rows, words
 from vestige.store.database import File, FileIndex, in_memory
+from vestige.store.ledger import MANY, compact
 from vestige.store.project import Place
 from vestige.store.tables import Tables
 
-#: What of a record is copied; the code and the uses are cut down further.
-_KEYS = (
-    *("id", "vestige", "name", "tags", "note", "user", "host", "boot", "kind", "status", "started", "ended", "duration"),
-    *("sequence", "parent", "command", "cwd", "exit_code", "signal", "script", "environment"),
-)
-_CODE = ("commit", "branch", "dirty", "snapshot")
-_USE = ("path", "encoding", "size", "before", "deleted", "recovered", "kind", "link")
-_ROLES = LINKED_ROLES | {"temporary"}
-#: More uses than these are not copied: a line stays one write.
-MANY = 2000
 _BATCH = 500
 
 _EMPTY = "BEGIN IMMEDIATE; DELETE FROM log; DELETE FROM use; DELETE FROM run; DELETE FROM place; COMMIT;"
@@ -52,12 +41,11 @@ class Catalogue:
 
     def append(self, run: Run, place: Place) -> None:
         """Copy a record. Raises OSError."""
-        entry = {"vestige": FORMAT, "store": place.store, "root": place.root, "id": place.id}
-        self._write({**entry, "record": compact(wire.encode(run))}, run.host, run.started)
+        ledger.append(self.folder, run, place)
 
     def forget(self, run: Run) -> None:
         """Answer no more for a run. Raises OSError."""
-        self._write({"vestige": FORMAT, "forgotten": run.id}, run.host, run.started)
+        ledger.forget(self.folder, run)
 
     def open(self) -> CatalogueIndex:
         """The catalogue as an index, up to date."""
@@ -69,16 +57,6 @@ class Catalogue:
         """The stores in which anything was recorded, the latest first; some may be gone."""
         with self.open() as index:
             return index.stores()
-
-    def _write(self, entry: Mapping[str, object], host: str, started: str) -> None:
-        publish.make_folder(self.folder, 0o700)
-        name = f"{_plain(host) or 'host'}-{_plain(started[:7]) or '0000-00'}.jsonl"
-        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_CLOEXEC", 0)
-        fd = os.open(os.path.join(self.folder, name), flags, 0o600)
-        try:
-            publish.write_all(fd, b"\n" + wire.compact(entry) + b"\n")
-        finally:
-            os.close(fd)
 
 
 class CatalogueIndex(FileIndex):
@@ -167,33 +145,6 @@ def open_catalogue() -> CatalogueIndex:
     return Catalogue().open()
 
 
-def compact(document: wire.Document) -> wire.Document:
-    """A record without what nobody asks for once its project is gone. Pure."""
-    copy = {key: value for key in _KEYS if (value := document.get(key)) not in (None, [], {})}
-    if isinstance(code := document.get("code"), dict):
-        copy["code"] = {key: code[key] for key in _CODE if code.get(key) is not None}
-    if isinstance(function := document.get("function"), dict):
-        copy["function"] = {key: function[key] for key in ("module", "name") if key in function}
-    if isinstance(observation := document.get("observation"), dict):
-        copy["observation"] = {key: observation[key] for key in ("method", "gaps") if observation.get(key)}
-    for key, moments in (("inputs", ("first", "last")), ("outputs", ("last", "first"))):
-        uses = [use for use in document.get(key) or () if use.get("role", "data") in _ROLES]
-        copy[key] = [_use(use, moments) for use in uses[:MANY]]
-        if len(uses) > MANY:
-            copy[f"{key}_left_out"] = len(uses) - MANY
-    return copy
-
-
-def _use(use: Mapping[str, Any], moments: tuple[str, str]) -> wire.Document:
-    copy = {"digest": use.get("digest")}
-    copy.update((key, value) for key in _USE if (value := use.get(key)) not in (None, False))
-    copy.update((key, use[key]) for key, usual in (("role", "data"), ("access", "read")) if use.get(key, usual) != usual)
-    moment = next((key for key in moments if use.get(key)), None)
-    if moment is not None:
-        copy[moment] = use[moment]
-    return copy
-
-
 def _batches(path: str, offset: int) -> Iterator[tuple[list[_Entry], int]]:
     """The entries after an offset, and the offset after them; a last line that is not whole is left for later."""
     entries: list[_Entry] = []
@@ -266,9 +217,4 @@ def _logs(folder: str) -> dict[str, tuple[int, int]]:
     return dict(sorted(found.items()))
 
 
-def _plain(text: str) -> str:
-    """Only what is safe in the name of a file."""
-    return "".join(letter if letter.isascii() and (letter.isalnum() or letter in "-_.") else "_" for letter in text)[:100]
-
-
-__all__ = ["Catalogue", "CatalogueIndex", "compact", "open_catalogue"]
+__all__ = ["MANY", "Catalogue", "CatalogueIndex", "compact", "open_catalogue"]

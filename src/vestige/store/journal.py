@@ -14,7 +14,6 @@ import os
 import time
 from collections.abc import Iterator
 from typing import Any, Literal
-from urllib.parse import unquote_to_bytes
 
 from vestige.errors import DamagedError, NotFoundError
 from vestige.model.files import Digest, Signature
@@ -215,4 +214,8 @@ def _lines(path: str) -> Iterator[bytes]:
 
 def _unwritten(path: str) -> str:
     """The path that stands in a journal: percent-encoded where it begins with `%`."""
-    return unquote_to_bytes(path[1:]).decode("utf-8", "surrogateescape") if path.startswith("%") else path
+    if not path.startswith("%"):
+        return path
+    from urllib.parse import unquote_to_bytes
+
+    return unquote_to_bytes(path[1:]).decode("utf-8", "surrogateescape")
