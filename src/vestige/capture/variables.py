@@ -14,9 +14,9 @@ from fnmatch import fnmatchcase
 from vestige.model import redaction
 from vestige.model.run import Redaction
 
-#: Longer values (shell functions, terminal colours) are kept as hashes.
 #: Goes up when the same variables give another list, so that what was remembered is not used.
 FORM = 1
+#: Longer values (shell functions, terminal colours) are kept as hashes.
 LONGEST = 8192
 
 _ALLOWED = frozenset(
