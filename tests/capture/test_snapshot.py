@@ -669,3 +669,32 @@ def test_the_paths_that_are_not_committed_are_named(bench: Bench) -> None:
     bench.outputs = {"data/tracked.csv"}
     for _ in range(2):
         assert bench.take().uncommitted == ("clone/train.py", "new.py", "run.sh", "train.py")
+
+
+@pytest.mark.parametrize(
+    "name", ["a:b", 'quo"te', "line\nbreak", "blank  s", "-dash", "=equals", os.fsdecode(b"\xff\xfe"), "*[x]?"]
+)
+def test_a_project_may_lie_at_any_path(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).mkdir()
+    bench = Bench(tmp_path / name)
+    write(project(bench.root), "src/model.py", "changed\n")
+    project(bench.root / name)
+    taken = bench.take()
+    assert taken.problems == ()
+    expected = contents(bench.root)
+    shutil.rmtree(bench.root)
+    assert bench.restored(taken.code.snapshot) == expected
+    assert taken.code.base is not None
+    assert taken.code.dirty is True
+
+
+def test_a_name_that_is_a_pattern_means_itself(bench: Bench) -> None:
+    outer = project(bench.root.parent / "outer")
+    write(outer, "*/a.py")
+    write(outer, "other/b.py")
+    commit(outer)
+    write(outer, "other/b.py", "changed\n")
+    bench.root = outer / "*"
+    code = bench.take().code
+    assert code.dirty is False
+    assert set(bench.restored(code.snapshot)) == {"a.py"}
