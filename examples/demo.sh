@@ -9,7 +9,7 @@ mkdir -p "$demo/study/data" "$demo/home"
 
 # The demonstration keeps to its own folders, so that it leaves nothing in yours.
 export XDG_CACHE_HOME="$demo/home/cache" XDG_STATE_HOME="$demo/home/state" XDG_CONFIG_HOME="$demo/home/config"
-export MPLCONFIGDIR="$demo/home/matplotlib" GIT_CONFIG_GLOBAL=/dev/null
+export MPLCONFIGDIR="$demo/home/cache/matplotlib" GIT_CONFIG_GLOBAL=/dev/null
 export GIT_AUTHOR_NAME=Ada GIT_AUTHOR_EMAIL=ada@example.org GIT_COMMITTER_NAME=Ada GIT_COMMITTER_EMAIL=ada@example.org
 
 bold=$(printf '\033[1m') plain=$(printf '\033[0m')
