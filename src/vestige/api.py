@@ -19,7 +19,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from vestige.config import Config
 from vestige.errors import UsageError
-from vestige.model import conditions, spelling
 from vestige.model.query import RunQuery
 from vestige.model.run import Run
 from vestige.ops import project as projects
@@ -209,6 +208,7 @@ class Project:
     ) -> Iterator[Entry]:
         """The rows of the log, chosen as by `runs`. They come from the index alone, which is fast in large stores, unless
         `where` or `records` ask for the records, too."""
+        from vestige.model import conditions
         from vestige.ops.log import log
 
         query = RunQuery(name=name, status=status, since=_since(since), user=user, tag=tag, kind=kind, limit=limit)
@@ -293,6 +293,7 @@ class Project:
     def gc(self, *, keep: str | None = None, budget: str | None = None, dry_run: bool = False) -> Collected:
         """Drop what nothing needs; never a record. `keep` is a span such as `90d`: what was not used for longer, and can
         be made again, goes. `budget` is a size such as `2G`. Raises UsageError."""
+        from vestige.model import spelling
         from vestige.ops.gc import collect
 
         try:
@@ -327,6 +328,8 @@ class Project:
 def _since(text: str | None) -> str | None:
     if text is None:
         return None
+    from vestige.model import spelling
+
     try:
         return spelling.moment(text, time.time())
     except ValueError as error:

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import sys
 import time
-from typing import Self
 
-from vestige.cli import opening
 from vestige.cli.arguments import Arguments, Option, Verb
-from vestige.cli.screen import Screen, screen
 from vestige.errors import UsageError
-from vestige.ops.reproduce import Options
-from vestige.report import reproduce as report
-from vestige.report.style import Style
-from vestige.reproduce.plan import Plan
-from vestige.reproduce.session import State
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Self
+
+    from vestige.cli.screen import Screen
+    from vestige.report.style import Style
+    from vestige.reproduce.plan import Plan
+    from vestige.reproduce.session import State
 
 VERB = Verb(
     "reproduce",
@@ -65,6 +66,11 @@ Each step is recorded as a run of kind reproduction. The workspace of a step tha
 
 
 def main(arguments: Arguments) -> int:
+    from vestige.cli import opening
+    from vestige.cli.screen import screen
+    from vestige.ops.reproduce import Options
+    from vestige.report import reproduce as report
+
     out = screen(arguments)
     project = opening.project_holding(arguments, arguments.words[0])
     options = Options(
@@ -90,6 +96,8 @@ def main(arguments: Arguments) -> int:
 
 
 def _show_plan(planned: Plan, arguments: Arguments, out: Screen) -> None:
+    from vestige.report import reproduce as report
+
     if arguments.switch("json"):
         out.json(report.plan_document(planned))
     else:
@@ -135,6 +143,8 @@ class _Line:
     def __call__(self, number: int, state: State) -> None:
         if state != "running" or sys.stderr is None or not sys.stderr.isatty():
             return
+        from vestige.report import reproduce as report
+
         if self._long or time.monotonic() - self._begun > 1:
             self._drawn = True
             sys.stderr.write(f"\r{report.progress(self._planned, number, state, self._style)}\x1b[K")
