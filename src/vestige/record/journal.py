@@ -83,6 +83,7 @@ def begin(argv: Sequence[str], environ: Mapping[str, str], options: Options) -> 
             "observe": options.observe,
             "inputs": list(options.inputs),
             "outputs": list(options.outputs),
+            "items": [pattern for name in options.items if (item := options.config.item(name)) for pattern in item.files],
             "keep": options.keep,
             "code": options.code,
         },

@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from vestige.capture import digest, packages
+from vestige.capture import digest, packages, strangers, system
 from vestige.capture import machine as machines
 from vestige.capture import variables as variables_
 from vestige.config import Config
@@ -40,10 +40,14 @@ def setting(place: Place) -> Setting:
         temporary=tuple(sorted(temporary)),
         prefixes=tuple({os.path.realpath(prefix) for prefix in (sys.prefix, sys.base_prefix)}),
         caches=(os.path.realpath(os.environ.get("XDG_CACHE_HOME") or os.path.join(home, ".cache")),),
-        own=tuple(
-            os.path.realpath(path) for path in (*project.own_folders(place)[1:], os.path.dirname(os.path.dirname(__file__)))
-        ),
+        own=tuple(os.path.realpath(path) for path in (*project.own_folders(place)[1:], *_ourselves(place))),
     )
+
+
+def _ourselves(place: Place) -> tuple[str, ...]:
+    """Vestige's own package, which is no part of anybody's run; unless Vestige itself is the project."""
+    package = os.path.realpath(os.path.dirname(os.path.dirname(__file__)))
+    return () if package.startswith(os.path.realpath(place.root) + "/") else (package,)
 
 
 def script(context: Context, started: Mapping[str, Any], place: Place) -> None:
@@ -110,12 +114,107 @@ def with_declared(
         absolute(started.get("cwd") or ".", place.root),
         os.path.realpath,
         inputs=options.get("inputs") or (),
-        outputs=options.get("outputs") or (),
+        outputs=(*(options.get("outputs") or ()), *_items(options.get("items") or (), place.root)),
     )
     if not said.inputs and not said.outputs:
         return conclusion
     began = conclusion.clock.at(started["sequence"]) if conclusion.clock else 0.0
     return declared.merge(conclusion, said, _files_at, known, setting, started=began)
+
+
+def _items(patterns: Sequence[str], root: str) -> list[str]:
+    """The files of items, as they are now: patterns relative to the root."""
+    from glob import glob
+
+    return [os.path.join(root, path) for pattern in patterns for path in sorted(glob(pattern, root_dir=root, recursive=True))]
+
+
+def _files_at(path: str) -> dict[str, Stat]:
+    """The regular files at a path, or below it."""
+    if (found := stat_of(path)) is not None:
+        return {path: found}
+    below = (os.path.join(folder, name) for folder, _, names in os.walk(path) for name in names)
+    return {name: found for name in below if (found := stat_of(name)) is not None}
+
+
+class Environments:
+    """The interpreters that were seen to run, and their packages; stored once for each distinct set."""
+
+    def __init__(self, place: Place, objects: Objects) -> None:
+        self._cache = project.cache_dir(place)
+        self._objects = objects
+        self._found: dict[str, packages.Captured] = {}
+
+    def seen(self, execution: Execution) -> None:
+        """A program was started: if it is an interpreter, look at its environment now."""
+        if execution.path in self._found or not packages.is_interpreter(execution.path):
+            return
+        self._found[execution.path] = packages.capture(execution.path, self._cache)
+
+    def settle(self, context: Context, conclusion: Conclusion) -> None:
+        """Store what was found: the environment of the run."""
+        for execution in conclusion.executions:
+            self.seen(execution)
+        used = [use.path for use in conclusion.software if use.role == "system"]
+        owners = system.owners(used, self._cache)
+        context.problems += owners.problems
+        if not self._found and not owners.versions:
+            return
+        captured = packages.join(list(self._found.values()), owners.versions, self._cache)
+        context.problems += captured.problems
+        context.environment = captured.digest
+        if not self._objects.has(captured.digest):
+            self._objects.put(captured.data())
+
+
+def promoted(conclusion: Conclusion, place: Place, take: Callable[[str, Stat], Digest | None]) -> Conclusion:
+    """A library file that no package put there, or that was edited in place, is code of the user's own."""
+    libraries = {
+        use.path: (use.signature.size, use.signature.mtime_ns)
+        for use in conclusion.software
+        if use.role == "library" and use.signature is not None
+    }
+    if not libraries:
+        return conclusion
+    strange = strangers.strangers(libraries, project.cache_dir(place))
+    if not strange:
+        return conclusion
+    moved = tuple(
+        use._replace(role="code", digest=take(use.path, use.signature))
+        for use in conclusion.software
+        if use.path in strange and use.signature is not None
+    )
+    return conclusion._replace(
+        inputs=conclusion.inputs + moved, software=tuple(use for use in conclusion.software if use.path not in strange)
+    )
+
+
+def with_declared(
+    conclusion: Conclusion, started: Mapping[str, Any], place: Place, config: Config, known: Known, setting: Setting
+) -> Conclusion:
+    """What was observed, joined with what the command and the user said."""
+    options = started.get("options") or {}
+    command = declared.recognise(
+        [str(word) for word in started.get("command") or ()], declared.flags(config.flags.inputs, config.flags.outputs)
+    )
+    said = declared.declare(
+        command,
+        absolute(started.get("cwd") or ".", place.root),
+        os.path.realpath,
+        inputs=options.get("inputs") or (),
+        outputs=(*(options.get("outputs") or ()), *_items(options.get("items") or (), place.root)),
+    )
+    if not said.inputs and not said.outputs:
+        return conclusion
+    began = conclusion.clock.at(started["sequence"]) if conclusion.clock else 0.0
+    return declared.merge(conclusion, said, _files_at, known, setting, started=began)
+
+
+def _items(patterns: Sequence[str], root: str) -> list[str]:
+    """The files of items, as they are now: patterns relative to the root."""
+    from glob import glob
+
+    return [os.path.join(root, path) for pattern in patterns for path in sorted(glob(pattern, root_dir=root, recursive=True))]
 
 
 def _files_at(path: str) -> dict[str, Stat]:
