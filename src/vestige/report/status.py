@@ -16,6 +16,8 @@ from vestige.report.style import Cell, Style, printable, quoted
 FORMAT = 1
 #: So many causes are named in a table.
 _NAMED = 2
+#: What the widest state, two gaps and the beginning of a reason take.
+_ROOM = 30
 
 
 def table(status: Status, style: Style, now: float, *, every: bool = False) -> Iterator[str]:
@@ -86,12 +88,9 @@ _SAID = {
 
 
 def _row(state: str, name: str, why: str, style: Style) -> list[Cell]:
-    """The path in at most three fifths of the width, so that the reason has room."""
-    return [
-        Cell(state, styles.meaning_of(state)),
-        Cell(styles.fit(name, style.width * 3 // 5, style), "strong"),
-        Cell(why, "faint"),
-    ]
+    """The path leaves room for the reason."""
+    room = max(min(style.width * 3 // 5, style.width - _ROOM), 8)
+    return [Cell(state, styles.meaning_of(state)), Cell(styles.fit(name, room, style), "strong"), Cell(why, "faint")]
 
 
 def _summary(status: Status, style: Style) -> str:
