@@ -57,6 +57,12 @@ _MANY: dict[type, dict[str, type]] = {
 }
 _NAMED: dict[type, dict[str, type]] = {Run: {"streams": Stream}}
 
+#: The paths of a use: if one is not UTF-8, both are percent-encoded.
+_PATHS = ("path", "link")
+
+#: What never gets another key; one that is there all the same is passed over.
+_CLOSED = frozenset({Moment, Signature})
+
 #: Keys that are left out where they say nothing. All other keys are always written.
 _QUIET: dict[type, frozenset[str]] = {
     Run: frozenset({"inputs_object", "outputs_object", "processes_object"}),
@@ -103,9 +109,10 @@ def decode(cls: type[T], document: Mapping[str, Any]) -> T:
                 arguments[key] = converters[key](item)
             else:
                 arguments[key] = tuple(item) if isinstance(item, list) else item
-        if cls is FileUse and extra.pop("encoding", None) == "percent":
-            arguments["path"] = unescape(arguments["path"])
-        if extra:
+        if cls is FileUse and extra.get("encoding") == "percent":
+            del extra["encoding"]
+            arguments.update((key, unescape(arguments[key])) for key in _PATHS if isinstance(arguments.get(key), str))
+        if extra and cls not in _CLOSED:
             arguments["extra"] = MappingProxyType(extra)
         return cls(**arguments)
     except (TypeError, KeyError, AttributeError, ValueError) as error:
@@ -159,7 +166,10 @@ def escape(path: str) -> tuple[str, bool]:
     except UnicodeEncodeError:
         from urllib.parse import quote_from_bytes
 
-        return quote_from_bytes(path.encode("utf-8", "surrogateescape")), True
+        try:
+            return quote_from_bytes(path.encode("utf-8", "surrogateescape")), True
+        except UnicodeEncodeError as error:
+            raise DamagedError(f"{path!r} cannot be a path") from error
     return path, False
 
 
@@ -171,11 +181,13 @@ def unescape(path: str) -> str:
 
 
 def _escape(document: Document) -> None:
-    document["path"], escaped = escape(document["path"])
-    if escaped:
+    """Percent-encode a use's paths, all of them if one has to be, since its mark speaks of all."""
+    paths = {key: text for key in _PATHS if (text := document.get(key))}
+    if any(escape(text)[1] for text in paths.values()):
+        from urllib.parse import quote_from_bytes
+
+        document.update((key, quote_from_bytes(text.encode("utf-8", "surrogateescape"))) for key, text in paths.items())
         document["encoding"] = "percent"
-    if document.get("link"):
-        document["link"] = escape(document["link"])[0]
 
 
 def _plain(item: Any) -> Any:

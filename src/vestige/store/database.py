@@ -191,6 +191,10 @@ class File:
             publish.discard(self.path + end)
 
     def _writable(self) -> Tables:
+        try:
+            os.close(os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600))  # names of files are the user's own business
+        except OSError:
+            pass  # SQLite says what is wrong
         db = _connect(self.path)
         try:
             db.execute("PRAGMA journal_mode = WAL")
