@@ -15,7 +15,7 @@ from vestige.errors import ConfigError
 def test_nothing_must_be_configured(tmp_path: Path) -> None:
     config = load(str(tmp_path), {})
     assert (config.keep, config.budget, config.streams) == (1 << 20, 2 << 30, 1 << 20)
-    assert (config.dirty, config.secrets, config.records, config.observe) == ("keep", "private", "local", "auto")
+    assert (config.dirty, config.records, config.observe) == ("keep", "local", "auto")
     assert config.catalogue is True
     assert config.origin("keep") == "default"
 

@@ -37,22 +37,13 @@ class Key:
 KEYS = (
     Key("keep", "size", '"1 MiB"', "inputs and outputs up to this size are kept in the store"),
     Key("keep_exclude", "words", "[]", 'never kept, whatever their size: patterns such as "*.ckpt" or "scratch/*"'),
-    Key("budget", "size", '"2 GiB"', "how much kept data the store may hold; what can be made again goes first"),
+    Key("budget", "size", '"2 GiB"', "how much kept data vestige gc leaves in the store; what can be made again goes first"),
     Key("streams", "size", '"1 MiB"', "how much of what a run writes to a standard stream is kept"),
     Key("dirty", "choice", '"keep"', "with uncommitted changes: keep them in the snapshot, or refuse to run", ("keep", "refuse")),
-    Key(
-        "secrets",
-        "choice",
-        '"private"',
-        "a source file with a secret in it: exact in the private part of the store, or withheld",
-        ("private", "withhold"),
-    ),
     Key("records", "choice", '"local"', "commit: git sees records and notes, so that they can be shared", ("local", "commit")),
     Key("catalogue", "switch", "true", "keep a compact copy of each record in your state folder, for files that were moved"),
     Key("observe", "choice", '"auto"', "how file accesses are seen", ("auto", "notify", "audit", "none")),
     Key("variables", "words", "[]", 'further environment variables to record, by name: ["LR", "DATASET"]'),
-    Key("source_limit", "size", '"10 MiB"', "an untracked source file larger than this is not part of the snapshot"),
-    Key("snapshot_limit", "size", '"200 MiB"', "all untracked source files together"),
 )
 _FLAGS = ("inputs", "outputs")
 _ITEM = ("files",)
@@ -82,8 +73,8 @@ class Config:
     """What is in force. Sizes in bytes. Frozen: `replaced` gives another."""
 
     __slots__ = (
-        "_origins", "budget", "catalogue", "dirty", "flags", "items", "keep", "keep_exclude", "observe", "records", "secrets",
-        "snapshot_limit", "source_limit", "streams", "variables",
+        "_origins", "budget", "catalogue", "dirty", "flags", "items", "keep", "keep_exclude", "observe", "records",
+        "streams", "variables",
     )  # fmt: skip
 
     keep: int
@@ -91,13 +82,10 @@ class Config:
     budget: int
     streams: int
     dirty: Literal["keep", "refuse"]
-    secrets: Literal["private", "withhold"]
     records: Literal["local", "commit"]
     catalogue: bool
     observe: str
     variables: tuple[str, ...]
-    source_limit: int
-    snapshot_limit: int
     flags: Flags
     items: tuple[Item, ...]
     _origins: dict[str, str]
@@ -150,13 +138,10 @@ _DEFAULTS: tuple[tuple[str, object], ...] = (
     ("budget", 2 << 30),
     ("streams", 1 << 20),
     ("dirty", "keep"),
-    ("secrets", "private"),
     ("records", "local"),
     ("catalogue", True),
     ("observe", "auto"),
     ("variables", ()),
-    ("source_limit", 10 << 20),
-    ("snapshot_limit", 200 << 20),
     ("flags", Flags()),
     ("items", ()),
 )
