@@ -36,12 +36,13 @@ class Objects:
         self.folder = os.path.join(store_dir, "objects")
 
     def put(self, data: bytes, *, private: bool = False) -> Digest:
-        """Keep bytes. An object that lost bytes in a crash is made whole. Raises OSError and leaves nothing behind."""
+        """Keep bytes. They are not waited for to reach the disk (see `flush`): an object that lost bytes in a crash is made
+        whole by the next writer. Raises OSError and leaves nothing behind."""
         digest = _blake3(data)
         if self._holds(digest, len(data)):
             return digest
         target, mode = self._target(digest, private=private)
-        publish.replace(target, data, mode=mode)
+        publish.replace(target, data, mode=mode, durable=False)
         return digest
 
     def put_file(self, path: str, digest: Digest, *, private: bool = False) -> bool:
@@ -63,6 +64,16 @@ class Objects:
             return _copy(source, target, digest, mode & (found.st_mode | 0o600))
         finally:
             os.close(source)
+
+    def flush(self, digest: Digest) -> None:
+        """Have an object reach the disk, before something is written that makes no sense without it. Raises OSError."""
+        path = self.path(digest)
+        if path is not None:
+            fd = os.open(path, os.O_RDONLY)
+            try:
+                publish.flush(fd)
+            finally:
+                os.close(fd)
 
     def path(self, digest: Digest) -> str | None:
         """Where the bytes lie, unchecked; None where they were not kept."""

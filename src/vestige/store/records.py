@@ -28,6 +28,8 @@ from vestige.store.objects import Objects
 LONG = 500
 SHOWN = 100
 _LISTS = ("inputs", "outputs", "processes")
+#: The objects without which a record says much less: on disk before it is.
+_NEEDED = ("environment", "machine", "inputs_object", "outputs_object", "processes_object")
 
 
 @value(kw_only=True)
@@ -69,6 +71,9 @@ class Records:
             if len(document[key]) > LONG:
                 document[key + "_object"] = self.objects.put(wire.compact(document[key]) + b"\n")
                 document[key] = document[key][:SHOWN]
+        for key in _NEEDED:
+            if document.get(key) is not None:
+                self.objects.flush(document[key])
         data = wire.dump(document)
         folder, second = _day(run.started)
         folder = os.path.join(self.runs, folder)
