@@ -58,14 +58,19 @@ complete -F _vestige vestige
 _ZSH = """\
 #compdef vestige
 _vestige() {
-    local line; local -a found
+    local line tab=$'\\t' number
+    local -a found
     for line in "${(@f)$(vestige completion answer -- "${(@)words[2,CURRENT]}" 2>/dev/null)}"; do
         case $line in
             '') ;;
             :files) _files ;;
             :folders) _files -/ ;;
-            :command\\ *) shift ${line#:command } words; ((CURRENT -= ${line#:command })); shift words; ((CURRENT--)); _normal ;;
-            *) found+=("${${line//:/\\\\:}/$'\\t'/:}") ;;
+            ':command '*)
+                number=${line#:command }
+                words=("${(@)words[number+2,-1]}")
+                (( CURRENT -= number + 1 ))
+                _normal ;;
+            *) found+=("${${line//:/\\\\:}/$tab/:}") ;;
         esac
     done
     (( $#found )) && _describe vestige found
