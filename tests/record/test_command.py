@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 from blake3 import blake3
@@ -393,3 +394,38 @@ def test_closed_streams_stay_closed(project: Path) -> None:
     assert (project / "found").read_text() == "closed closed closed"
     assert shell(project, "vestige run python3 look.py <&-").returncode == 0
     assert (project / "found").read_text() == "closed open open"
+
+
+# -- what surrounds a run, and what is left where the kernel does not help ----------------------------------------------------
+
+
+def environment(project: Path, record: dict[str, Any]) -> dict[str, Any]:
+    algorithm, _, name = record["environment"].partition(":")
+    found: dict[str, Any] = json.loads((project / ".vestige/objects" / algorithm / name[:2] / name[2:]).read_text())
+    return found
+
+
+def test_the_system_packages_of_what_was_used_are_named(project: Path) -> None:
+    run(project, "sort", "in.csv")
+    system = environment(project, last(project))["system"]
+    assert "coreutils" in system
+    assert any(name.startswith("libc6") for name in system)
+
+
+def test_a_library_that_was_edited_in_place_is_code(project: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "venv"
+    subprocess.run(["/usr/bin/python3", "-m", "venv", "--without-pip", str(folder)], check=True)
+    (packages,) = folder.glob("lib/python3*/site-packages")
+    (packages / "loose.py").write_text("value = 1\n")
+    (project / "step.py").write_text("import loose\n")
+    run(project, str(folder / "bin/python"), "step.py")
+    assert str(packages / "loose.py") in paths(last(project), "inputs", "code")
+
+
+def test_without_the_kernel_python_is_observed_from_inside_and_others_by_comparison(project: Path) -> None:
+    run(project, "sh", "-c", "python3 step.py in.csv out.csv; cat in.csv > by-cat", options=["--observe", "audit"])
+    record = last(project)
+    assert record["observation"]["method"] == "audit"
+    assert any("Python" in gap for gap in record["observation"]["gaps"])
+    assert "in.csv" in paths(record, "inputs")
+    assert {"out.csv", "by-cat"} <= paths(record, "outputs")

@@ -17,7 +17,7 @@ from vestige.record import compose, surroundings
 from vestige.record.context import NAME as CAPTURED
 from vestige.record.context import Context
 from vestige.record.digests import Digests, stat_of
-from vestige.record.recorder import final, readlink, resolver
+from vestige.record.recorder import final, readlink
 from vestige.record.tail import Tail
 from vestige.store import journal, project
 from vestige.store.journal import Active, State
@@ -45,7 +45,7 @@ def run(active: Active) -> Run:
     store = os.path.dirname(os.path.dirname(active.path))
     place = Place(started["project"]["root"], store, id=started["project"]["id"])
     setting = surroundings.setting(place)
-    follower = Follower(setting, resolver(), readlink)
+    follower = Follower(setting, os.path.realpath, readlink)
     digests = Digests(active.path, digest.DigestCache(os.path.join(project.cache_dir(place), "digests.sqlite")))
     for event in parse(Tail(active.path, started.get("outer"), started).lines()):
         follower.feed(event)

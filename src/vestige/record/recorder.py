@@ -7,10 +7,10 @@ on from the folder. The same code runs in both cases; only the waiting is left o
 from __future__ import annotations
 
 import _thread
+import json
 import os
 import select
 import time
-from collections.abc import Callable
 from typing import Any
 
 from vestige.capture import digest
@@ -36,7 +36,7 @@ from vestige.store import ledger, project
 from vestige.store.journal import Active
 from vestige.store.objects import Objects
 from vestige.store.project import Place
-from vestige.store.records import Records
+from vestige.store.records import Records, share_by_git
 
 _TICK = 0.02  # seconds between two looks at the journal, at first
 _SLOWEST = 0.25
@@ -98,7 +98,7 @@ class Recorder:
         self._digests = Digests(folder, self._cache)
         self._keeper = Keeper(self._objects, config, place.root, everything=self._started.get("options", {}).get("keep", False))
         self._setting = surroundings.setting(place)
-        self._follower = Follower(self._setting, resolver(), readlink)
+        self._follower = Follower(self._setting, os.path.realpath, readlink)
         self._executions = 0
         self._pending: dict[str, tuple[int, ...]] = {}
         self._tail = Tail(folder, self._started.get("outer") if method == "outer" else None, self._started)
@@ -225,6 +225,8 @@ class Recorder:
         run = compose.compose(self._parts(conclusion))
         try:
             Records(self._place.store).write(run)
+            if self.config.records == "commit":
+                share_by_git(self._place.store, share=True)
         except OSError as error:
             self._context.problems.append(f"the record cannot be written: {error}")
             return None
@@ -255,8 +257,30 @@ class Recorder:
 
     def conclude(self) -> Conclusion:
         """What the run used, everything hashed that can be."""
+        self._compare_surveys()
         conclusion = self._follower.conclude(final, self._digest_of, of_directory=digest.of_directory)
+        conclusion = surroundings.promoted(conclusion, self._place, self._take)
         return surroundings.with_declared(conclusion, self._started, self._place, self.config, self._digest_of, self._setting)
+
+    def _take(self, path: str, signature: Stat) -> Digest | None:
+        content = self._digests.take(path, signature)[1]
+        if content is not None:
+            self._keep(path, content, signature)
+        return content
+
+    def _compare_surveys(self) -> None:
+        """Where only Python programs were observed, what others wrote shows in the folders."""
+        try:
+            with open(os.path.join(self._folder, "survey.json"), encoding="ascii") as file:
+                document = json.load(file)
+        except (OSError, ValueError):
+            return
+        from vestige.observe import audit
+
+        before = audit.Survey({path: Stat(*found) for path, found in document["files"].items()}, document["complete"])
+        after = audit.survey([self._place.root], self._setting)
+        for event in audit.differences(before, after, identity.sequence()):
+            self._follower.feed(event)
 
     def _digest_of(self, path: str, signature: Stat) -> Digest | None:
         """The digest of what a path held when its signature was this; taken now where it still has it."""
@@ -336,22 +360,6 @@ def final(path: str) -> Stat | None:
     if not (stat.S_ISREG(found.st_mode) or stat.S_ISLNK(found.st_mode)):
         return None
     return Stat(found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino, found.st_dev)
-
-
-def resolver() -> Callable[[str], str]:
-    """realpath(3) of the folder, remembered; the last name stays as it is."""
-    folders: dict[str, str] = {}
-
-    def resolve(path: str) -> str:
-        folder, _, name = path.rpartition("/")
-        if name in ("", ".", ".."):
-            return os.path.realpath(path)
-        known = folders.get(folder)
-        if known is None:
-            known = folders[folder] = os.path.realpath(folder or "/")
-        return f"{known}/{name}" if known != "/" else "/" + name
-
-    return resolve
 
 
 def _gzip(compressor: Any, data: bytes) -> bytes:

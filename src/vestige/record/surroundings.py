@@ -189,69 +189,6 @@ def promoted(conclusion: Conclusion, place: Place, take: Callable[[str, Stat], D
     )
 
 
-def with_declared(
-    conclusion: Conclusion, started: Mapping[str, Any], place: Place, config: Config, known: Known, setting: Setting
-) -> Conclusion:
-    """What was observed, joined with what the command and the user said."""
-    options = started.get("options") or {}
-    command = declared.recognise(
-        [str(word) for word in started.get("command") or ()], declared.flags(config.flags.inputs, config.flags.outputs)
-    )
-    said = declared.declare(
-        command,
-        absolute(started.get("cwd") or ".", place.root),
-        os.path.realpath,
-        inputs=options.get("inputs") or (),
-        outputs=(*(options.get("outputs") or ()), *_items(options.get("items") or (), place.root)),
-    )
-    if not said.inputs and not said.outputs:
-        return conclusion
-    began = conclusion.clock.at(started["sequence"]) if conclusion.clock else 0.0
-    return declared.merge(conclusion, said, _files_at, known, setting, started=began)
-
-
-def _items(patterns: Sequence[str], root: str) -> list[str]:
-    """The files of items, as they are now: patterns relative to the root."""
-    from glob import glob
-
-    return [os.path.join(root, path) for pattern in patterns for path in sorted(glob(pattern, root_dir=root, recursive=True))]
-
-
-def _files_at(path: str) -> dict[str, Stat]:
-    """The regular files at a path, or below it."""
-    if (found := stat_of(path)) is not None:
-        return {path: found}
-    below = (os.path.join(folder, name) for folder, _, names in os.walk(path) for name in names)
-    return {name: found for name in below if (found := stat_of(name)) is not None}
-
-
-class Environments:
-    """The interpreters that were seen to run, and their packages; stored once for each distinct set."""
-
-    def __init__(self, place: Place, objects: Objects) -> None:
-        self._cache = project.cache_dir(place)
-        self._objects = objects
-        self._found: dict[str, packages.Captured] = {}
-
-    def seen(self, execution: Execution) -> None:
-        """A program was started: if it is an interpreter, look at its environment now."""
-        if execution.path in self._found or not packages.is_interpreter(execution.path):
-            return
-        self._found[execution.path] = packages.capture(execution.path, self._cache)
-
-    def settle(self, context: Context, conclusion: Conclusion) -> None:
-        """Store what was found: the environment of the run."""
-        for execution in conclusion.executions:
-            self.seen(execution)
-        if not self._found:
-            return
-        captured = packages.join(list(self._found.values()))
-        context.problems += captured.problems
-        context.environment = captured.digest
-        if not self._objects.has(captured.digest):
-            self._objects.put(captured.data())
-
-
 def streams(
     folder: str, document: Mapping[str, Any], objects: Objects, place: Place
 ) -> tuple[dict[str, Stream], Stdin | None, tuple[str, ...]]:

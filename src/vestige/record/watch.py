@@ -82,7 +82,7 @@ def main(
         ground.method = _agree(ours.fileno(), ground, begun, program, options)
     ours.close()
     if begun is not None:
-        ground.appended = _begin_journal(begun, standard, ground.descriptors())
+        ground.appended = _begin_journal(begun, standard, ground)
     standard.close_all()
     _leave_standard_streams(ground.descriptors(), begun)
     if begun is None:
@@ -111,14 +111,15 @@ def main(
         recorder.finish(begun.folder, done=done)
 
 
-def _begin_journal(begun: Begun, standard: streams.Streams, ours: set[int]) -> list[tuple[str, os.stat_result]]:
+def _begin_journal(begun: Begun, standard: streams.Streams, ground: Ground) -> list[tuple[str, os.stat_result]]:
     """The first lines of the journal: the clock, and the files that the command inherits opened.
 
     Returns those that it may append to, whose content must be taken before it starts.
     """
-    found = standard.inherited(ours)
+    found = standard.inherited(ground.descriptors())
+    command = ground.command
     lines = [watcher.first_line()]
-    lines += [watcher.journal_line("i", 0, one.path, None, one.flags, one.signature, str(one.number)) for one in found]
+    lines += [watcher.journal_line("i", command, one.path, None, one.flags, one.signature, str(one.number)) for one in found]
     try:
         descriptor = os.open(os.path.join(begun.folder, "events.jsonl"), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
         os.write(descriptor, "".join(lines).encode("ascii"))
@@ -181,7 +182,11 @@ def _joins(begun: Begun, number: int) -> bool:
 
 def _audit(begun: Begun, environ: dict[str, str]) -> None:
     from vestige.observe import audit
+    from vestige.record import surroundings
 
+    survey = audit.survey([begun.place.root], surroundings.setting(begun.place))
+    files = {path: list(found) for path, found in survey.files.items()}
+    begun.write("survey.json", {"complete": survey.complete, "files": files})
     environ.pop("VESTIGE_JOURNAL", None)
     environ.update(audit.environment(environ, begun.folder, os.path.join(begun.folder, "events.jsonl")))
 
