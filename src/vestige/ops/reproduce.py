@@ -32,6 +32,9 @@ from vestige.store import project as places
 from vestige.store.code import CodeStore
 from vestige.store.records import Note
 
+#: Variables that shells and terminals set by themselves.
+_RESTLESS = frozenset({"_", "PWD", "OLDPWD", "SHLVL", "TERM", "COLUMNS", "LINES", "SSH_TTY", "SSH_CLIENT", "SSH_CONNECTION"})
+
 
 @value(kw_only=True)
 class Options:
@@ -251,6 +254,13 @@ class _Shelf:
             return None
         return value
 
+    def unlike(self, name: str, mark: str) -> bool:
+        """Whether a variable has another value than the keyed hash stands for; those that no result hangs on never have."""
+        if name in _RESTLESS or not mark.startswith("hmac:"):
+            return False
+        value = os.environ.get(name)
+        return value is None or "hmac:" + fingerprint(value, self._key) != mark
+
     def _look(self, use: FileUse) -> tuple[State, str | None]:
         path = self._project.absolute(use.path)
         if use.digest is None:
@@ -309,6 +319,7 @@ def _setting(project: Project, options: Options, shelf: _Shelf, folder: str, way
         on_disk=shelf.place,
         secret=shelf.secret,
         present=dict(os.environ),
+        unlike=shelf.unlike,
         home=home,
         caches=os.environ.get("XDG_CACHE_HOME") or os.path.join(home, ".cache"),
         secrets=options.secrets,

@@ -154,10 +154,12 @@ def obstacles(run: Run, at_hand: AtHand) -> tuple[str, ...]:
 
 
 def judged_outputs(run: Run) -> tuple[FileUse, ...]:
-    """The outputs by which a run is judged: its data; where it wrote none, whatever else it wrote."""
-    outputs = [use for use in run.outputs if not use.deleted and use.role in LINKED_ROLES]
-    data = [use for use in outputs if use.role == "data"]
-    return tuple(data or outputs)
+    """The outputs by which a run is judged: its data; where it wrote none, whatever else it wrote and left."""
+    outputs = [use for use in run.outputs if not use.deleted and use.role in _FED]
+    for roles in (frozenset({"data"}), LINKED_ROLES):
+        if found := [use for use in outputs if use.role in roles]:
+            return tuple(found)
+    return tuple(outputs)
 
 
 class _Planner:

@@ -67,12 +67,15 @@ def folder(top: str) -> Iterator[str]:
     try:
         _locked(lock)
         yield path
+    except BaseException:
+        workspace.remove(path)
+        raise
     finally:
         os.close(lock)
-        if any(name.isdecimal() for name in os.listdir(path)):
-            os.close(os.open(os.path.join(path, _LEFT), os.O_WRONLY | os.O_CREAT, 0o600))
-        else:
-            workspace.remove(path)
+    if any(name.isdecimal() for name in os.listdir(path)):
+        os.close(os.open(os.path.join(path, _LEFT), os.O_WRONLY | os.O_CREAT, 0o600))
+    else:
+        workspace.remove(path)
 
 
 class _Session:
@@ -99,18 +102,13 @@ class _Session:
         self._running: dict[Future[Ending], int] = {}
 
     def go(self) -> None:
-        """Until every step is done."""
-        try:
-            while self._ready or self._running:
-                while self._ready and len(self._running) < self._jobs:
-                    self._start(heappop(self._ready))
-                if self._running:
-                    for future in wait(self._running, return_when=FIRST_COMPLETED).done:
-                        self._finish(self._running.pop(future), future.result())
-        finally:
-            for number, prepared in self._prepared.items():
-                if number not in self._done or self._done[number].workspace is None:
-                    workspace.remove(prepared.layout.top)
+        """Until every step is done. What is left on the way of an exception goes with the session's folder."""
+        while self._ready or self._running:
+            while self._ready and len(self._running) < self._jobs:
+                self._start(heappop(self._ready))
+            if self._running:
+                for future in wait(self._running, return_when=FIRST_COMPLETED).done:
+                    self._finish(self._running.pop(future), future.result())
 
     def done(self) -> list[Done]:
         return [self._done[number] for number in range(len(self._steps))]
@@ -157,7 +155,7 @@ class _Session:
             reason = "; ".join((reason, *step.doubts))
             verdicts = tuple(verify.could_not(use, f"{short(step.run.id)} failed: {reason}") for use in step.expected)
         if any(one.verdict not in ("identical", "equivalent") for one in verdicts):
-            prepared.notes += self._refused(ending, prepared)
+            prepared.notes += self._refused(ending, prepared) + self._unlike(step)
         done = Done(
             step=step,
             state="done" if reason is None else "failed",
@@ -179,6 +177,11 @@ class _Session:
         paths = raw.outside(made, self._setting.objects, folders)
         more = f" (and {len(paths) - 1:,} more)" if len(paths) > 1 else ""
         return [f"it tried to change {paths[0]}{more}, outside its workspace, and was refused"] if paths else []
+
+    def _unlike(self, step: Step) -> list[str]:
+        """Which variables, of those whose values were not recorded, are not as they were."""
+        names = [name for name, mark in step.run.other_variables.items() if self._setting.unlike(name, mark)]
+        return [f"not as they were, and not recorded by value: {', '.join(sorted(names))}"] if names else []
 
     def _verdicts(self, step: Step, prepared: Prepared) -> Iterator[Verdict]:
         layout, setting = prepared.layout, self._setting

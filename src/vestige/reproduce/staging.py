@@ -8,6 +8,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 
+import vestige
 from vestige.config import Config
 from vestige.model.files import FileUse, nothing
 from vestige.model.redaction import mark
@@ -32,7 +33,8 @@ _ENVIRONMENTS = frozenset({"node_modules", "__pypackages__", ".pixi", "packrat",
 @value(kw_only=True)
 class Setting:
     """Where and with what steps are made again. `folder`: of the session. `on_disk`: where recorded content lies, if it does.
-    `secret`: the value of what was taken out. `secrets`: those given by name. `present`: today's variables. `home`,
+    `secret`: the value of what was taken out. `secrets`: those given by name. `present`: today's variables. `unlike`: whether a
+    variable is not as it was, by the mark that was recorded in place of its value. `home`,
     `caches`: the user's. `seconds`: how long one step may take. `keep`: leave every workspace."""
 
     place: Place
@@ -44,6 +46,7 @@ class Setting:
     on_disk: Callable[[FileUse], str | None]
     secret: Callable[[Redaction], str | None]
     present: Mapping[str, str]
+    unlike: Callable[[str, str], bool]
     home: str
     caches: str
     secrets: Mapping[str, str] = field(default_factory=nothing)
@@ -120,10 +123,12 @@ def _binds(prepared: Prepared, setting: Setting, shown: list[Bind]) -> Iterator[
         _make_point(lay.root, lay, lay.project)
         yield Bind(lay.project, lay.root)
     yield from shown
-    for path in dict.fromkeys((*prepared.shown, *_needed(setting.present))):
-        if not _apart(path, *lay.temporary) and _apart(path, lay.root) and os.path.exists(path):
+    bound: list[str] = []
+    for path in sorted({os.path.normpath(one) for one in (*prepared.shown, *_needed(setting.present))}, key=len):
+        if not _apart(path, *lay.temporary) and _apart(path, lay.root, *bound) and os.path.exists(path):
             _make_point(path, lay, path)
             yield Bind(path, path, read_only=True)
+            bound.append(path)
     if _has_shared_memory(lay):
         yield Bind(lay.memory, SHARED_MEMORY)
 
@@ -145,10 +150,12 @@ def _has_shared_memory(lay: Layout) -> bool:
 
 
 def _needed(present: Mapping[str, str]) -> Iterator[str]:
-    """What programs of the environment need, should it lie in a temporary folder."""
-    yield from (entry for entry in present.get("PATH", "").split(os.pathsep) if os.path.isabs(entry))
+    """What programs of the environment need, and Vestige itself, should it lie in a temporary folder."""
+    for name in ("PATH", "PYTHONPATH", "LD_LIBRARY_PATH"):
+        yield from (entry for entry in present.get(name, "").split(os.pathsep) if os.path.isabs(entry))
     yield from (present[name] for name in ("VIRTUAL_ENV", "CONDA_PREFIX") if name in present)
-    yield from (sys.prefix, sys.base_prefix)
+    yield from (entry for entry in (sys.prefix, sys.base_prefix, *sys.path) if os.path.isabs(entry))
+    yield os.path.dirname(os.path.dirname(os.path.abspath(vestige.__file__)))
 
 
 def _make_point(path: str, lay: Layout, like: str) -> None:
