@@ -211,6 +211,12 @@ def test_children_come_in_the_order_in_which_they_started(index: Index) -> None:
     assert index.children(run_id(2)) == []
 
 
+def test_what_a_reproduction_made_is_no_output_of_the_project(index: Index) -> None:
+    index.add(run(1, outputs=(wrote("a", "real", 3),)))
+    index.add(run(2, kind="reproduction", outputs=(wrote("a", "again", 9), wrote("b", "only", 9))))
+    assert [(use.path, use.digest) for use in index.outputs()] == [("a", digest("real"))]
+
+
 def test_outputs_are_the_newest_at_every_path(index: Index) -> None:
     index.add(run(2, outputs=(wrote("a", "new", 9), wrote("b", "only", 1))))
     index.add(run(1, inputs=(read("c", "x", 20),), outputs=(wrote("a", "old", 3), wrote("d", None, 4, deleted=True))))

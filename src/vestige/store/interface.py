@@ -49,7 +49,7 @@ class Index(Protocol):
         """Runs that happened inside a run."""
 
     def outputs(self) -> Iterator[Use]:
-        """The newest output at every path that was ever written."""
+        """The newest output at every path that was ever written; what reproductions made lies elsewhere."""
 
     def add(self, run: Run) -> None:
         """Take in one run, or replace it."""

@@ -60,8 +60,9 @@ class MemoryIndex:
 
     def outputs(self) -> Iterator[Use]:
         for path in list(self._at):
-            if newest := self.uses_at(path, written=True):
-                yield newest[0]
+            made = (use for use in self.uses_at(path, written=True) if self._summaries[use.run].kind != "reproduction")
+            if (newest := next(made, None)) is not None:
+                yield newest
 
     def add(self, run: Run) -> None:
         self.remove(run.id)

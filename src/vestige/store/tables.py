@@ -119,7 +119,8 @@ class Tables:
         return [_summary(found) for found in self.db.execute(_RUN + where, (words.storable(run_id),))]
 
     def outputs(self) -> Iterator[Use]:
-        newest = "(SELECT n AS newest, max(time) FROM use WHERE written = 1 GROUP BY path)"
+        made = "written = 1 AND run NOT IN (SELECT n FROM run WHERE kind = 'reproduction')"
+        newest = f"(SELECT n AS newest, max(time) FROM use WHERE {made} GROUP BY path)"  # noqa: S608 - no value of a user's
         sql = _USE.replace("FROM use", f"FROM {newest} CROSS JOIN use ON use.n = newest")
         for found in self.db.execute(sql):
             yield _use(found)
