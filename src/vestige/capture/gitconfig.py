@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import os
 
+#: What git takes for white space.
+_BLANK = " \t\r\n"
+
 
 class Configuration:
     """What matters of a repository's configuration, and of its user's and its system's."""
@@ -47,22 +50,22 @@ def parse(text: str) -> list[tuple[str, str, str, str]]:
     section = subsection = ""
     lines = iter(text.replace("\r\n", "\n").split("\n"))
     for raw in lines:
-        line = raw.strip()
+        line = raw.strip(_BLANK)
         if line.startswith("["):
             title, _, line = line[1:].partition("]") if '"' not in line else _quoted_title(line)
             section, _, subsection = title.partition(" ")
             if not subsection and "." in section:
                 section, _, subsection = section.partition(".")
-            subsection = subsection.strip()
+            subsection = subsection.strip(_BLANK)
             if subsection.startswith('"'):
                 subsection = subsection[1:-1].replace('\\"', '"').replace("\\\\", "\\")
-            section, line = section.lower(), line.strip()
+            section, line = section.lower(), line.strip(_BLANK)
         if not line or line[0] in "#;":
             continue
         key, equals, value = line.partition("=")
         while value.endswith("\\") and (len(value) - len(value.rstrip("\\"))) % 2:
             value = value[:-1] + next(lines, "")
-        entries.append((section, subsection, key.strip().lower(), _value(value) if equals else "true"))
+        entries.append((section, subsection, key.strip(_BLANK).lower(), _value(value) if equals else "true"))
     return entries
 
 
@@ -103,7 +106,7 @@ def _quoted_title(line: str) -> tuple[str, str, str]:
 def _value(text: str) -> str:
     """A value with quotes and escapes undone and comments cut off."""
     out, held, quoted, escaped = [], "", False, False
-    for sign in text.strip():
+    for sign in text.strip(_BLANK):
         if escaped:
             out.append(held + {"n": "\n", "t": "\t", "b": "\b"}.get(sign, sign))
             held, escaped = "", False
