@@ -51,16 +51,16 @@ class Lab:
         self, line: str, *, status: int = 0, cwd: str = ".", environ: Mapping[str, str] | None = None, feed: bytes | None = None
     ) -> Run:
         """Record `vestige run` of what the line says after `run` stands for it; returns the last run."""
-        stdin = {"stdin": subprocess.DEVNULL} if feed is None else {"input": feed}
-        done = subprocess.run(  # type: ignore[call-overload]
+        done = subprocess.run(
             ["/bin/sh", "-c", line.replace("run ", f"{sys.executable} -m vestige run ", 1)],
             cwd=self.root / cwd,
             env={**os.environ, **(environ or {})},
+            stdin=subprocess.DEVNULL if feed is None else None,
+            input=feed,
             capture_output=True,
             check=False,
-            **stdin,
         )
-        assert done.returncode == status, done.stderr.decode()
+        assert done.returncode == status, done.stderr
         active = self.root / ".vestige" / "active"
         for _ in range(3000):  # a busy machine may finish a record in the background
             if not active.is_dir() or not os.listdir(active):
