@@ -7,12 +7,13 @@ import dataclasses
 import pickle
 import subprocess
 import sys
+import typing
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import pytest
 
-from vestige.model.values import field, value
+from vestige.model.values import NamedTuple, field, value
 
 
 @value
@@ -108,3 +109,60 @@ def test_the_model_loads_without_the_standard_decorator() -> None:
     script = "import sys, vestige.model.wire, vestige.model.run; print('dataclasses' in sys.modules, 'inspect' in sys.modules)"
     done = subprocess.run([sys.executable, "-I", "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["False", "False"]
+
+
+class _Place(NamedTuple):
+    """A tuple with names, and a method."""
+
+    path: str
+    size: int = 0
+    by: tuple[int, ...] = ()
+
+    @property
+    def large(self) -> bool:
+        return self.size > 10
+
+
+class _Standard(typing.NamedTuple):
+    path: str
+    size: int = 0
+    by: tuple[int, ...] = ()
+
+
+@pytest.mark.parametrize(
+    "arguments", [(("a",), {}), (("a", 1), {"by": (2,)}), ((), {"path": "a", "size": 12}), (("a", 1, (3,)), {})]
+)
+def test_a_named_tuple_is_what_the_standard_one_is(arguments: tuple[tuple[typing.Any, ...], dict[str, typing.Any]]) -> None:
+    words, named = arguments
+    ours, theirs = _Place(*words, **named), _Standard(*words, **named)
+    assert ours == theirs == tuple(theirs)
+    assert hash(ours) == hash(theirs)
+    assert (ours.path, ours.size, ours.by) == (theirs.path, theirs.size, theirs.by)
+    assert ours._replace(size=99) == theirs._replace(size=99)
+    assert ours._replace(size=99).large
+    assert ours._asdict() == theirs._asdict()
+    assert repr(ours) == repr(theirs).replace("_Standard", "_Place")
+    assert pickle.loads(pickle.dumps(ours)) == ours
+    assert copy.copy(ours) == ours
+    assert type(copy.deepcopy(ours)) is _Place
+    assert _Place._fields == _Standard._fields
+    assert type(_Place._make(theirs)) is _Place
+    assert not hasattr(ours, "__dict__")
+    match ours:
+        case _Place(path, size):
+            assert (path, size) == ours[:2]
+
+
+@pytest.mark.parametrize("arguments", [((), {}), (("a", 1, (), 4), {}), (("a",), {"colour": 1}), (("a",), {"path": "b"})])
+def test_a_named_tuple_refuses_what_it_has_no_field_for(
+    arguments: tuple[tuple[typing.Any, ...], dict[str, typing.Any]],
+) -> None:
+    words, named = arguments
+    with pytest.raises(TypeError):
+        _Standard(*words, **named)
+    with pytest.raises(TypeError):
+        _Place(*words, **named)
+    with pytest.raises((TypeError, ValueError)):
+        _Place("a")._replace(colour=1)
+    with pytest.raises(AttributeError):
+        _Place("a").path = "b"  # type: ignore[misc]

@@ -16,13 +16,17 @@ import errno
 import os
 import stat
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import islice
-from typing import Any, NamedTuple
 
 from blake3 import blake3
 
 from vestige.model.files import Digest, Signature
+from vestige.model.values import NamedTuple
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from typing import Any
 
 #: From here on it is worth asking the cache: below, reading is cheaper than SQLite.
 WORTH_CACHING = 1 << 20

@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping, Sequence
 
 from vestige.capture import digest
 from vestige.model.environment import Package
 from vestige.model.files import Digest
 from vestige.model.redaction import redact_url
 from vestige.model.values import field, value
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
 
 _WRITTEN_BY_INSTALLERS = frozenset(
     ["INSTALLER", "REQUESTED", "RECORD", "RECORD.jws", "RECORD.p7s", "direct_url.json", "uv_cache.json", "uv_build.json"]

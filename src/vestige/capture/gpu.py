@@ -7,7 +7,10 @@ without persistence mode the driver takes seconds to wake, and on a sick card it
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 #: Seconds.
 PATIENCE = 2.0

@@ -8,14 +8,16 @@ version managers) are not run at all: what they start is seen on its own.
 
 from __future__ import annotations
 
-import json
 import os
-from collections.abc import Mapping
 
 from vestige.capture import digest
-from vestige.model import wire
+from vestige.model import plain, wire
 from vestige.model.environment import Interpreter
 from vestige.model.values import value
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 #: Seconds for one answer. A Python on a network file system that has not been read yet takes three.
 PATIENCE = 10.0
@@ -164,7 +166,7 @@ def remember(name: str, data: bytes) -> None:
 def _remembered(name: str, key: list[object]) -> Answer | None:
     try:
         with open(name, "rb") as file:
-            document = json.load(file)
+            document = plain.loads(file.read())
         if document["state"] != key:
             return None
         return Answer(
@@ -192,7 +194,7 @@ def _python(path: str) -> Answer:
     if said is None:
         said, problem = _output([path, "-E", "-s", "-S", "-B", "-c", _QUESTION, prefix, with_base])
     try:
-        found = json.loads(said or "")
+        found = plain.loads(said or "")
         kind = "virtualenv" if prefix else "conda" if os.path.isdir(os.path.join(found["prefix"], "conda-meta")) else "system"
         interpreter = Interpreter(
             language="python",

@@ -7,16 +7,18 @@ said is then absent, and a line in `problems` says why.
 
 from __future__ import annotations
 
-import json
 import os
-from collections.abc import Callable, Mapping
-from typing import Any
 
-from vestige.capture import digest, gpu
+from vestige.capture import digest
 from vestige.capture.interpreters import remember
-from vestige.model import wire
+from vestige.model import plain, wire
 from vestige.model.machine import Machine
 from vestige.model.values import fields_of
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from typing import Any
 
 
 def machine(cache_dir: str | None = None) -> Machine:
@@ -26,7 +28,7 @@ def machine(cache_dir: str | None = None) -> Machine:
     if name is not None:
         try:
             with open(name, "rb") as file:
-                return wire.decode(Machine, json.loads(file.read()))
+                return wire.decode(Machine, plain.loads(file.read()))
         except Exception:
             pass  # absent or damaged: looked at anew
     found = _look()
@@ -49,6 +51,8 @@ def _identity() -> list[str | None]:
 
 
 def _look() -> Machine:
+    from vestige.capture import gpu
+
     problems: list[str] = []
     said: dict[str, Any] = {}
     extra: dict[str, object] = {}

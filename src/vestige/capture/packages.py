@@ -7,17 +7,19 @@ environment it is. The unchanged case is a few calls of stat(2).
 
 from __future__ import annotations
 
-import json
 import os
 import time
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
 
-from vestige.capture import conda, digest, distributions, interpreters
-from vestige.model import wire
+from vestige.capture import digest, interpreters
+from vestige.model import plain, wire
 from vestige.model.environment import Environment
 from vestige.model.files import Digest
 from vestige.model.values import replace, value
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from typing import Any
 
 #: A folder that changed less than this ago may still be changing (an installation is going on): seconds.
 _SETTLED = 2.0
@@ -91,7 +93,7 @@ def join(captured: Sequence[Captured], system: Mapping[str, str] | None = None, 
     name = os.path.join(cache_dir, f"joined-{digest.of_bytes(said)[7:31]}") if cache_dir is not None else None
 
     def joined() -> bytes:
-        environments = [wire.decode(Environment, json.loads(one.data())) for one in captured]
+        environments = [wire.decode(Environment, plain.loads(one.data())) for one in captured]
         return environment_bytes(_joined(environments, system or {}))
 
     problems = tuple(dict.fromkeys(problem for one in captured for problem in one.problems))
@@ -119,6 +121,8 @@ def _look(
     executable: str, folders: Sequence[str] | None, added: Sequence[str], cache_dir: str | None
 ) -> tuple[Environment, list[str]]:
     """The environment, and the folders that must stay as they are for it to stay as it is."""
+    from vestige.capture import conda, distributions
+
     answer = interpreters.ask(executable, cache_dir)
     its = answer.interpreter
     if folders is None:
@@ -174,7 +178,7 @@ def _remembered(name: str, state: list[object], look: Callable[[], tuple[Environ
 def _read(name: str) -> dict[str, Any]:
     try:
         with open(name, "rb") as file:
-            document = json.loads(file.read())
+            document = plain.loads(file.read())
     except (OSError, ValueError, RecursionError):
         return {}
     return document if isinstance(document, dict) else {}

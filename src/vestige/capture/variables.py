@@ -8,11 +8,13 @@ for this run, or in this shell. Of the rest only a keyed hash is kept, so that "
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
-from fnmatch import fnmatchcase
 
 from vestige.model import redaction
 from vestige.model.run import Redaction
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
 
 #: Goes up when the same variables give another list, so that what was remembered is not used.
 FORM = 1
@@ -124,8 +126,14 @@ def _proc(pid: int, name: str) -> bytes:
         return b""
 
 
+def _is_wanted(name: str, wanted: tuple[str, ...]) -> bool:
+    from fnmatch import fnmatchcase
+
+    return any(fnmatchcase(name, pattern) for pattern in wanted)
+
+
 def _matters(name: str, value: str, wanted: tuple[str, ...], login: Mapping[str, str]) -> bool:
-    if any(fnmatchcase(name, pattern) for pattern in wanted):
+    if wanted and _is_wanted(name, wanted):
         return True
     if name in _RESTLESS or name.startswith(_RESTLESS_PREFIXES):
         return False

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Any, Literal
 
 from vestige.model.values import field, value
 
-Role = Literal["data", "config", "code", "cache", "temporary", "library", "system"]
-Access = Literal["read", "write", "update", "append", "link", "execute"]
-Evidence = Literal["observed", "declared"]
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any, Literal
+
+    Role = Literal["data", "config", "code", "cache", "temporary", "library", "system"]
+    Access = Literal["read", "write", "update", "append", "link", "execute"]
+    Evidence = Literal["observed", "declared"]
+else:
+    Role = Access = Evidence = str
+
 
 #: An identity of content, `algorithm:hex`, as in `blake3:af13…`.
 Digest = str

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
-import shlex
-from collections.abc import Mapping, Sequence
 
 from vestige.model.code import Code
 from vestige.model.files import LINKED_ROLES, Digest, FileUse, nothing
 from vestige.model.summary import Kind, Status, Summary, short
 from vestige.model.values import field, value
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
 
 FORMAT = 1
 
@@ -180,6 +182,8 @@ def label_of(script: str | None, function: str | None, command: Sequence[str]) -
     for position, word in enumerate(command[:-1]):
         if word == "-m" and os.path.basename(command[0]).startswith("python"):
             return command[position + 1]
+    import shlex
+
     text = shlex.join(command)
     return text if len(text) <= 40 else text[:39] + "…"
 

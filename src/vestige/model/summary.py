@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 from vestige.model.files import Digest
 from vestige.model.values import value
 
-Kind = Literal["command", "script", "function", "notebook", "capture", "reproduction", "adopted"]
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Literal
+
+    Kind = Literal["command", "script", "function", "notebook", "capture", "reproduction", "adopted"]
+    Status = Literal["finished", "failed", "interrupted", "running", "finishing", "lost"]
+else:
+    Kind = Status = str
+
 #: `running`, `finishing` and `lost` are derived, never written.
-Status = Literal["finished", "failed", "interrupted", "running", "finishing", "lost"]
 
 
 @value(kw_only=True)

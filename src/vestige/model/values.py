@@ -10,11 +10,13 @@ methods are closures over the names of the fields. Everything else is as usual: 
 
 from __future__ import annotations
 
+from _collections import _tuplegetter  # type: ignore[import-not-found]
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from dataclasses import field, replace
-    from typing import Any, TypeVar, dataclass_transform, overload
+    from typing import Any, NamedTuple, TypeVar, dataclass_transform, overload
 
     C = TypeVar("C", bound=type)
 
@@ -171,6 +173,60 @@ else:
                     self._made[name] = made
             return self._made
 
+    class _Naming(type):
+        """Makes a tuple type of a class body, as the standard metaclass does, without compiling text."""
+
+        def __new__(cls, name, bases, space):
+            if not bases:
+                return super().__new__(cls, name, bases, space)
+            names = tuple(space.get("__annotations__", {}))
+            defaults = {name: space.pop(name) for name in names if name in space}
+            space["__slots__"] = ()
+            space["_fields"] = space["__match_args__"] = names
+            space["_field_defaults"] = defaults
+            for position, field_name in enumerate(names):
+                space[field_name] = _tuplegetter(position, None)
+            space["__new__"] = _new(name, names, defaults)
+            space["_make"] = classmethod(tuple.__new__)
+            space["_replace"] = _changed
+            space["_asdict"] = lambda self: dict(zip(names, self, strict=True))
+            space["__repr__"] = space.get("__repr__", _repr(names))
+            space["__getnewargs__"] = lambda self: tuple(self)
+            return type(name, (tuple,), space)
+
+    class NamedTuple(metaclass=_Naming):
+        """A tuple whose items have names: what `typing.NamedTuple` makes of a class, without what it costs to start."""
+
+    def _new(title, names, defaults):
+        make, count = tuple.__new__, len(names)
+
+        def __new__(cls, *args, **words):  # noqa: N807
+            given = len(args)
+            if words or given != count:
+                if given > count:
+                    raise TypeError(f"{title}() takes {count} positional arguments, {given} were given")
+                rest = []
+                for name in names[given:]:
+                    if name in words:
+                        rest.append(words.pop(name))
+                    elif name in defaults:
+                        rest.append(defaults[name])
+                    else:
+                        raise TypeError(f"{title}() needs the argument {name!r}")
+                if words:
+                    raise TypeError(f"{title}() got an unexpected argument {next(iter(words))!r}")
+                args += tuple(rest)
+            return make(cls, args)
+
+        return __new__
+
+    def _changed(self, /, **changes):
+        """A tuple like this one, apart from what is changed."""
+        made = tuple.__new__(type(self), [changes.pop(name, item) for name, item in zip(self._fields, self, strict=True)])
+        if changes:
+            raise TypeError(f"{type(self).__name__} has no field {next(iter(changes))!r}")
+        return made
+
     def replace(this, /, **changes):
         """A value like this one, apart from what is changed."""
         for name in this.__match_names__:
@@ -185,4 +241,4 @@ def fields_of(cls: Any) -> tuple[tuple[str, Any], ...]:
     return tuple((name, factories[name]() if name in factories else defaults.get(name)) for name in cls.__match_names__)
 
 
-__all__ = ["field", "fields_of", "replace", "value"]
+__all__ = ["NamedTuple", "field", "fields_of", "replace", "value"]

@@ -7,13 +7,10 @@ bytes percent-encoded, and its use says `"encoding": "percent"`.
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Hashable, Mapping
-from functools import cache, partial
 from types import MappingProxyType
-from typing import Any, TypeVar, cast
 
 from vestige.errors import DamagedError, NewerFormatError
+from vestige.model import plain
 from vestige.model.code import Code, Repository
 from vestige.model.environment import CondaPackage, Environment, Interpreter, Package
 from vestige.model.files import FileUse, Moment, Signature
@@ -33,8 +30,16 @@ from vestige.model.run import (
 )
 from vestige.model.values import fields_of
 
-T = TypeVar("T")
-Document = dict[str, Any]
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from typing import Any, TypeVar
+
+    T = TypeVar("T")
+    Document = dict[str, Any]
+else:
+    Document = dict
+
 
 #: Which keys hold a value of ours (one), a list of them (many), or a mapping of them (named).
 _ONE: dict[type, dict[str, type]] = {
@@ -83,7 +88,7 @@ def encode(value: Any) -> Document:
     cls = type(value)
     quiet = _QUIET.get(cls, frozenset())
     document: Document = dict(getattr(value, "extra", ()))
-    for name, default in _fields(cls):  # type: ignore[arg-type]  # a class is hashable
+    for name, default in _fields(cls):
         item = getattr(value, name)
         if name in quiet and item == default:
             continue
@@ -98,7 +103,7 @@ def decode(cls: type[T], document: Mapping[str, Any]) -> T:
 
     Raises DamagedError where a key holds what it cannot hold.
     """
-    known, converters = _decoders(cls)  # type: ignore[arg-type]  # a class is hashable
+    known, converters = _decoders(cls)
     arguments: Document = {}
     extra: Document = {}
     try:
@@ -126,13 +131,12 @@ def dump_run(run: Run) -> bytes:
 
 def dump(document: object) -> bytes:
     """Any document of ours as bytes, always the same for the same content."""
-    text = json.dumps(document, sort_keys=True, indent=2, ensure_ascii=False)
-    return (text + "\n").encode("utf-8", "backslashreplace")
+    return (plain.pages(document) + "\n").encode("utf-8", "backslashreplace")
 
 
 def compact(document: object) -> bytes:
     """One line, for catalogues and journals."""
-    return json.dumps(document, sort_keys=True, separators=(",", ":")).encode("ascii")
+    return plain.dumps(document, sort_keys=True).encode("ascii")
 
 
 def load_run(data: bytes, where: str = "a record") -> Run:
@@ -143,7 +147,7 @@ def load_run(data: bytes, where: str = "a record") -> Run:
 def load_document(data: bytes, where: str = "a record") -> Document:
     """The record as a plain document, its version checked."""
     try:
-        document = json.loads(data)
+        document = plain.loads(data)
     except (ValueError, RecursionError) as error:
         raise DamagedError(f"{where} is not JSON: {error}") from error
     if not isinstance(document, dict) or not isinstance(document.get("id"), str):
@@ -195,35 +199,42 @@ def _plain(item: Any) -> Any:
         return item
     if isinstance(item, tuple | list):
         return [_plain(one) for one in item]
-    if isinstance(item, Mapping):
+    if isinstance(item, dict | MappingProxyType):
         return {str(key): _plain(one) for key, one in item.items()}
     return encode(item)
 
 
-@cache
-def _fields(cls: Hashable) -> tuple[tuple[str, object], ...]:
-    return tuple((name, default) for name, default in fields_of(cls) if name != "extra")
+_FIELDS: dict[type, tuple[tuple[str, object], ...]] = {}
+_DECODERS: dict[type, tuple[frozenset[str], dict[str, Callable[[Any], Any]]]] = {}
 
 
-@cache
-def _decoders(cls: Hashable) -> tuple[frozenset[str], dict[str, Callable[[Any], Any]]]:
-    converters: dict[str, Callable[[Any], Any]] = {}
-    of = cast("type[Any]", cls)
-    for key, kind in _ONE.get(of, {}).items():
-        converters[key] = partial(decode, kind)
-    for key, kind in _MANY.get(of, {}).items():
-        converters[key] = partial(_decode_many, kind)
-    for key, kind in _NAMED.get(of, {}).items():
-        converters[key] = partial(_decode_named, kind)
-    return frozenset(name for name, _ in _fields(cls)), converters
+def _fields(cls: type) -> tuple[tuple[str, object], ...]:
+    found = _FIELDS.get(cls)
+    if found is None:
+        found = _FIELDS[cls] = tuple((name, default) for name, default in fields_of(cls) if name != "extra")
+    return found
 
 
-def _decode_many(cls: type[T], items: list[Document]) -> tuple[T, ...]:
-    return tuple(decode(cls, item) for item in items)
+def _decoders(cls: type) -> tuple[frozenset[str], dict[str, Callable[[Any], Any]]]:
+    found = _DECODERS.get(cls)
+    if found is None:
+        converters = {key: _one(kind) for key, kind in _ONE.get(cls, {}).items()}
+        converters |= {key: _many(kind) for key, kind in _MANY.get(cls, {}).items()}
+        converters |= {key: _named(kind) for key, kind in _NAMED.get(cls, {}).items()}
+        found = _DECODERS[cls] = frozenset(name for name, _ in _fields(cls)), converters
+    return found
 
 
-def _decode_named(cls: type[T], items: Mapping[str, Document]) -> dict[str, T]:
-    return {name: decode(cls, item) for name, item in items.items()}
+def _one(cls: type) -> Callable[[Any], Any]:
+    return lambda item: decode(cls, item)
+
+
+def _many(cls: type) -> Callable[[Any], Any]:
+    return lambda items: tuple(decode(cls, item) for item in items)
+
+
+def _named(cls: type) -> Callable[[Any], Any]:
+    return lambda items: {name: decode(cls, item) for name, item in items.items()}
 
 
 __all__ = [

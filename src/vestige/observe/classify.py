@@ -8,9 +8,8 @@ that failed; what is concluded from it is checked against later signatures and a
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
-from typing import NamedTuple
 
+from vestige.model.values import NamedTuple
 from vestige.observe import declared, lifecycle
 from vestige.observe.conclusion import Clock, Conclusion, Execution, Final, Known, OfDirectory, Sight
 from vestige.observe.interface import Event, Stat
@@ -19,6 +18,10 @@ from vestige.observe.lifecycle import File, Folder, Link, Names
 from vestige.observe.paths import NOTHING, Paths
 from vestige.observe.processes import Processes
 from vestige.observe.roles import Placed, Rules, Setting
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 _O_CREAT, _O_EXCL, _O_TRUNC, _O_APPEND = os.O_CREAT, os.O_EXCL, os.O_TRUNC, os.O_APPEND
 _O_ACCMODE = os.O_RDONLY | os.O_WRONLY | os.O_RDWR

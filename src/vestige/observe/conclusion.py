@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Literal, NamedTuple
-
+from vestige.model.values import NamedTuple
 from vestige.observe.interface import Stat
 from vestige.observe.roles import Placed
 
-Access = Literal["read", "write", "update", "append", "link", "execute"]
-Evidence = Literal["observed", "declared"]
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from typing import Literal
+
+    Access = Literal["read", "write", "update", "append", "link", "execute"]
+    Evidence = Literal["observed", "declared"]
+    Final = Callable[[str], "Stat | None"]
+    Known = Callable[[str, Stat], "str | None"]
+    OfDirectory = Callable[[Mapping[str, str]], str]
+else:
+    Access = Evidence = str
+    Final = Known = OfDirectory = object
+
 
 #: The signature of a regular file or a symbolic link (not of what that leads to) at the end; None where there is neither.
-Final = Callable[[str], "Stat | None"]
 #: The digest of the content that a path had when its signature was this; None where it is not known.
-Known = Callable[[str, Stat], "str | None"]
 #: The digest of a directory from those of the files below it, by relative path.
-OfDirectory = Callable[[Mapping[str, str]], str]
 
 
 class ObservedUse(NamedTuple):

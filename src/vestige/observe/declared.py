@@ -8,13 +8,15 @@ was observed, or was a file when the run began; a declared output where it was o
 from __future__ import annotations
 
 import os
-import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import NamedTuple
 
+from vestige.model.values import NamedTuple
 from vestige.observe.conclusion import Conclusion, Known, ObservedUse
 from vestige.observe.interface import Stat
 from vestige.observe.roles import Placed, Setting, role
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
 
 class Flags(NamedTuple):
@@ -43,6 +45,7 @@ class Declared(NamedTuple):
 
 
 _USUAL = Flags()
+_VERSION = tuple("-.0123456789")
 _TICK = 10_000_000  # nanoseconds by which the clock of a file system may lag
 
 
@@ -248,7 +251,21 @@ def _skip_options(argv: Sequence[str], at: int, valued: frozenset[str], *, assig
 
 def _interpreter(program: str) -> _Interpreter | None:
     name = program.removesuffix(".exe")
-    return _INTERPRETERS.get(name) or _INTERPRETERS.get(re.sub(r"[-\d.]+t?$", "", name))
+    return _INTERPRETERS.get(name) or _INTERPRETERS.get(_unversioned(name))
+
+
+def _unversioned(name: str) -> str:
+    """A program's name without the version at its end: `python3.13t` is `python`."""
+    short = name.removesuffix("t")
+    return (short if short.endswith(_VERSION) else name).rstrip("".join(_VERSION))
+
+
+def _is(expression: str, flag: str) -> bool:
+    if not flag.startswith("-"):
+        return False
+    import re
+
+    return re.fullmatch(expression, flag) is not None
 
 
 def _interpreted(words: list[str], interpreter: _Interpreter) -> tuple[str | None, str | None, list[str]]:
@@ -260,11 +277,11 @@ def _interpreted(words: list[str], interpreter: _Interpreter) -> tuple[str | Non
         if word == "--":
             at += 1
             break
-        if re.fullmatch(interpreter.module, flag):
+        if _is(interpreter.module, flag):
             return None, value or next(iter(words[at + 1 : at + 2]), None), words[at + (1 if equals else 2) :]
         if flag in interpreter.script:
             return value or next(iter(words[at + 1 : at + 2]), None), None, words[at + (1 if equals else 2) :]
-        if re.fullmatch(interpreter.code, flag):
+        if _is(interpreter.code, flag):
             return None, None, words[at + (1 if equals else 2) :]
         if word == "-" or not word.startswith("-"):
             break

@@ -41,10 +41,13 @@ A pid of 0 stands for nobody: an `h` is the watcher's own, a `w` or `u` comes fr
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from typing import NamedTuple
-
+from vestige.model import plain
+from vestige.model.values import NamedTuple
 from vestige.observe.lines import unwritten, written
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
 
 
 class Stat(NamedTuple):
@@ -72,13 +75,11 @@ class Event(NamedTuple):
 
 def parse(lines: Iterable[bytes]) -> Iterator[Event]:
     """Events from the lines of a journal; a line that is torn or damaged is passed over."""
-    import json
-
     for line in lines:
         if not line.endswith(b"]\n"):
             continue
         try:
-            yield _event(*json.loads(line))
+            yield _event(*plain.loads(line))
         except (ValueError, TypeError, AttributeError, RecursionError):
             continue
 
@@ -110,10 +111,8 @@ def _event(
 
 def line(event: Event) -> bytes:
     """An event as its line. The hot path of the watcher writes the same form by hand."""
-    import json
-
     fields: list[object] = list(event)
     fields[3], fields[4] = (None if path is None else written(path) for path in (event.path, event.other))
     while fields and fields[-1] is None:
         fields.pop()
-    return json.dumps(fields, separators=(",", ":")).encode("ascii") + b"\n"
+    return plain.dumps(fields).encode("ascii") + b"\n"

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 
 from vestige.observe.lifecycle import Link, Names
 from vestige.observe.roles import Rules
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 #: The name of what is no file of the run.
 NOTHING = ""

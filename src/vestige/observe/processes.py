@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+from vestige.model import plain
 from vestige.observe.conclusion import Execution, Process
 from vestige.observe.interface import Event
 
@@ -62,10 +63,8 @@ class Processes:
 
 def _words(text: str | None) -> tuple[str, ...]:
     """An argument vector from its JSON."""
-    import json
-
     try:
-        words = json.loads(text or "[]")
+        words = plain.loads(text or "[]")
     except (ValueError, RecursionError):
         return ()
     return tuple(str(word) for word in words) if isinstance(words, list) else ()

@@ -7,10 +7,18 @@ text only, so that they can be asked for every path of a run, and asked again wh
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Literal, NamedTuple
+
+from vestige.model.values import NamedTuple
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Literal
+
+    Placed = Literal["data", "config", "code", "cache", "temporary", "library", "system", "drop"]
+else:
+    Placed = str
 
 #: A role, or "drop": not a file of the run at all.
-Placed = Literal["data", "config", "code", "cache", "temporary", "library", "system", "drop"]
 
 
 class Setting(NamedTuple):

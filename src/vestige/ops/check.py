@@ -11,7 +11,7 @@ from vestige.model.run import Run, short
 from vestige.model.values import value
 from vestige.ops.project import Project
 from vestige.store import journal
-from vestige.store.records import Damaged
+from vestige.store.interface import Damaged
 
 Progress = Callable[[int, int], None]
 

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
 
-from vestige.model import wire
+from vestige.model import plain, wire
 from vestige.model.files import Digest, FileUse, Moment, Signature
 from vestige.model.run import Kind, Observation, Process, ProjectReference, Redaction, Reproduction, Run, Status, Stdin, Stream
 from vestige.model.values import field, value
@@ -15,6 +13,11 @@ from vestige.observe.conclusion import Clock, Conclusion, ObservedUse
 from vestige.record.context import Context, relative
 from vestige.record.identity import timestamp
 from vestige.store.journal import Ended
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from typing import Any
 
 _SHOWN = frozenset({"data", "config", "code", "cache", "temporary"})
 
@@ -226,6 +229,4 @@ def now() -> float:
 
 def lines(paths: Sequence[str]) -> bytes:
     """A long list of paths as an object: sorted, one a line, as JSON strings."""
-    import json
-
-    return ("[" + ",\n".join(json.dumps(wire.escape(path)[0]) for path in sorted(paths)) + "]\n").encode()
+    return ("[" + ",\n".join(plain.dumps(wire.escape(path)[0]) for path in sorted(paths)) + "]\n").encode()

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
-from typing import Any
+from types import MappingProxyType
 
 from vestige.model import wire
 from vestige.model.code import Code
@@ -12,6 +11,11 @@ from vestige.model.files import Digest, nothing
 from vestige.model.run import FileReference, Redaction
 from vestige.model.values import field, fields_of, value
 from vestige.record import journal
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from typing import Any
 
 NAME = "capture.json"
 
@@ -65,7 +69,7 @@ def attempt(context: Context, what: str, probe: Callable[[], None]) -> None:
 def _plain(value: object) -> Any:
     if value is None or isinstance(value, str):
         return value
-    if isinstance(value, Mapping):
+    if isinstance(value, dict | MappingProxyType):
         return dict(value)
     if isinstance(value, tuple | list):
         return [_plain(item) for item in value]

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import os
 import stat
 
 from vestige.capture import digest
+from vestige.model import plain
 from vestige.model.files import Digest, Signature
 from vestige.observe.interface import Stat
 from vestige.observe.lines import unwritten, written
@@ -71,7 +71,7 @@ class Digests:
         elif self._known.get(signature, "") == content:
             return
         self._known[signature] = content
-        line = json.dumps([written(path), list(signature), content, int(kept)], separators=(",", ":")) + "\n"
+        line = plain.dumps([written(path), list(signature), content, int(kept)]) + "\n"
         try:
             if self._file is None:
                 self._file = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o666)
@@ -81,7 +81,7 @@ class Digests:
 
     def _remember(self, line: bytes) -> None:
         try:
-            path, signature, content, kept = json.loads(line)
+            path, signature, content, kept = plain.loads(line)
             self._known[Stat(*signature)] = content
             if kept and content:
                 self._kept.add(content)

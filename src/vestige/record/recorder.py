@@ -7,15 +7,14 @@ on from the folder. The same code runs in both cases; only the waiting is left o
 from __future__ import annotations
 
 import _thread
-import json
 import os
 import select
 import time
-from typing import Any
 
 from vestige.capture import digest
 from vestige.config import Config
 from vestige.errors import VestigeError
+from vestige.model import plain
 from vestige.model.files import Digest
 from vestige.model.run import Run
 from vestige.observe import notify
@@ -37,6 +36,10 @@ from vestige.store.journal import Active
 from vestige.store.objects import Objects
 from vestige.store.project import Place
 from vestige.store.records import Records, share_by_git
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 _TICK = 0.02  # seconds between two looks at the journal, at first
 _SLOWEST = 0.25
@@ -272,7 +275,7 @@ class Recorder:
         """Where only Python programs were observed, what others wrote shows in the folders."""
         try:
             with open(os.path.join(self._folder, "survey.json"), encoding="ascii") as file:
-                document = json.load(file)
+                document = plain.loads(file.read())
         except (OSError, ValueError):
             return
         from vestige.observe import audit

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
 
 from vestige.capture import digest, packages, strangers, system
 from vestige.capture import machine as machines
 from vestige.capture import variables as variables_
 from vestige.config import Config
-from vestige.model import wire
+from vestige.model import plain, wire
 from vestige.model.environment import Environment
 from vestige.model.files import Digest
 from vestige.model.gitformat import object_id
@@ -27,6 +24,11 @@ from vestige.record.digests import stat_of
 from vestige.store import project
 from vestige.store.objects import Objects
 from vestige.store.project import Place
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from typing import Any
 
 
 def setting(place: Place) -> Setting:
@@ -73,13 +75,13 @@ def variables(context: Context, config: Config, place: Place) -> None:
     cached = os.path.join(project.cache_dir(place), "variables.json")
     try:
         with open(cached, encoding="ascii") as file:
-            document = json.load(file)
+            document = plain.loads(file.read())
     except (OSError, ValueError):
         document = {}
     if document.get("of") != name:
         found, others, redactions = variables_.variables(dict(os.environ), config.variables, key)
         document = {"of": name, "listed": found, "others": others, "redactions": [wire.encode(one) for one in redactions]}
-        _write_quietly(cached, json.dumps(document))
+        _write_quietly(cached, plain.dumps(document))
     context.variables, context.other_variables = document["listed"], document["others"]
     context.redactions += tuple(wire.decode(Redaction, one) for one in document["redactions"])
 
@@ -236,4 +238,4 @@ def gaps(method: str, folder: str) -> tuple[str, ...]:
 
 def environment_of(data: bytes) -> Environment:
     """An environment that was stored."""
-    return wire.decode(Environment, json.loads(data))
+    return wire.decode(Environment, plain.loads(data))

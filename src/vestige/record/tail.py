@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import os
-from collections.abc import Iterator, Mapping
-from typing import Any
 
+from vestige.model import plain
 from vestige.observe.watcher import FLUSH_MARK
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from typing import Any
 
 _BLOCK = 1 << 20
 
@@ -61,7 +64,7 @@ class Tail:
 
     def _is_ours(self, line: bytes) -> bool:
         try:
-            op, seq, pid, *rest = json.loads(line)
+            op, seq, pid, *rest = plain.loads(line)
         except (ValueError, TypeError):
             return False
         if seq < self._since:

@@ -9,17 +9,23 @@ active/<full id>/started.json    the record so far, and `processes_of_vestige`
 
 from __future__ import annotations
 
-import json
 import os
 import time
-from collections.abc import Iterator
-from typing import Any, Literal
 
 from vestige.errors import DamagedError, NotFoundError
+from vestige.model import plain
 from vestige.model.files import Digest, Signature
 from vestige.model.values import value
 
-State = Literal["running", "finishing", "lost"]
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Any, Literal
+
+    State = Literal["running", "finishing", "lost"]
+else:
+    State = str
+
 
 #: A run of another host counts as alive for so many seconds after its last sign: clocks differ by minutes.
 PATIENCE = 600.0
@@ -72,7 +78,7 @@ class Active:
         path = os.path.join(self.path, name)
         try:
             with open(path, "rb") as file:
-                document = json.loads(file.read())
+                document = plain.loads(file.read())
         except FileNotFoundError as error:
             raise NotFoundError(f"{path} is not there") from error
         except OSError as error:
@@ -91,7 +97,7 @@ class Active:
         """What was hashed, in that order. A damaged line is passed over."""
         for line in _lines(os.path.join(self.path, "digests.jsonl")):
             try:
-                path, signature, digest, kept = json.loads(line)
+                path, signature, digest, kept = plain.loads(line)
                 yield Digested(_unwritten(path), Signature(*signature), digest, bool(kept))
             except (ValueError, TypeError, AttributeError):
                 continue

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
-from typing import Any
 
 from vestige.model import wire
 from vestige.model.files import LINKED_ROLES
 from vestige.model.run import FORMAT, Run
 from vestige.store import publish
 from vestige.store.project import Place
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
 
 #: What of a record is copied; the code and the uses are cut down further.
 _KEYS = (

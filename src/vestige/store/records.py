@@ -9,20 +9,21 @@ processes are objects, and come back when the record is read.
 
 from __future__ import annotations
 
-import json
 import os
 import time
-from collections.abc import Iterator, Mapping
-from typing import Any
 
 from vestige.errors import DamagedError, NotFoundError, VestigeError
-from vestige.model import wire
+from vestige.model import plain, wire
 from vestige.model.files import nothing
 from vestige.model.run import FORMAT, Run, short
 from vestige.model.values import field, replace, value
 from vestige.store import publish
-from vestige.store.interface import Damaged
 from vestige.store.objects import Objects
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from typing import Any
 
 #: More entries than this are an object; so many stay in the record, to be seen by whoever reads it.
 LONG = 500
@@ -227,7 +228,7 @@ def share_by_git(store_dir: str, *, share: bool) -> None:
 def parse_note(data: bytes, where: str) -> Note:
     """A note from its bytes. Raises DamagedError, NewerFormatError, naming `where`."""
     try:
-        document = json.loads(data)
+        document = plain.loads(data)
     except (ValueError, RecursionError) as error:
         raise DamagedError(f"{where} is not JSON: {error}") from error
     if not isinstance(document, dict) or not isinstance(document.get("run"), str):
@@ -256,7 +257,7 @@ def _read(path: str) -> bytes:
 
 def _list(data: bytes, digest: str) -> list[Any]:
     try:
-        items = json.loads(data)
+        items = plain.loads(data)
     except ValueError as error:
         raise DamagedError(f"{digest} is not a list") from error
     if not isinstance(items, list):
@@ -309,4 +310,4 @@ def _now() -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds)) + f".{int(seconds % 1 * 1e6):06}Z"
 
 
-__all__ = ["LONG", "SHOWN", "Damaged", "Note", "Records", "parse_note", "share_by_git"]
+__all__ = ["LONG", "SHOWN", "Note", "Records", "parse_note", "share_by_git"]
