@@ -93,9 +93,10 @@ class Project:
         return open_index(self.place.store, project.cache_dir(self.place), active=_provisional, progress=self.progress)
 
     def settle(self) -> None:
-        """Write the records of runs that nobody takes care of any more. What cannot be written stays as it is."""
+        """Write the records of runs that have ended and that nobody takes care of any more; of what was lost, nobody knows how
+        it ended. What cannot be written stays as it is."""
         for active in journal.list_active(self.place.store):
-            if journal.is_alive(active):
+            if active.ended() is None or journal.is_alive(active):
                 continue
             from vestige.record import recorder
 
