@@ -19,6 +19,7 @@ from vestige.errors import CouldNotError, NotFoundError
 from vestige.ops import find
 from vestige.ops import reproduce as ops
 from vestige.ops.reproduce import Options, Reproduction
+from vestige.ops.show import everything
 from vestige.reproduce import landlock
 from vestige.reproduce.confine import Ways
 from vestige.store import project as places
@@ -483,6 +484,15 @@ def test_a_reproduction_is_recorded_as_one_with_its_verdicts(lab: Lab) -> None:
     (said,) = lab.project.records.notes_of(ending.run)
     verdicts = said.extra["reproduction"]["verdicts"]  # type: ignore[index]
     assert [(one["path"], one["verdict"]) for one in verdicts] == [("out.txt", "identical")]
+
+
+def test_the_verdicts_on_a_reproduction_are_shown_with_it(lab: Lab) -> None:
+    lab.sh("run sh -c 'echo made > out.txt'")
+    made = again(lab, "out.txt")
+    assert made.steps[0].ending is not None
+    shown = everything(lab.project, find.record(lab.project, made.steps[0].ending.run or ""))
+    assert shown.run.reproduction is not None
+    assert [(one.path, one.verdict) for one in shown.run.reproduction.verdicts] == [("out.txt", "identical")]
 
 
 def test_a_file_is_still_the_originals_after_it_was_made_again(lab: Lab) -> None:

@@ -11,8 +11,8 @@ from vestige.model import wire
 from vestige.model.environment import Environment
 from vestige.model.files import Digest
 from vestige.model.machine import Machine
-from vestige.model.run import Run, Summary, summarise
-from vestige.model.values import value
+from vestige.model.run import Run, Summary, Verdict, summarise
+from vestige.model.values import replace, value
 from vestige.ops import find
 from vestige.ops.project import Project
 from vestige.store.records import Note
@@ -47,16 +47,27 @@ def everything(project: Project, run: Run) -> Shown:
     if partly:
         problems.append(f"only the first {' and '.join(partly)} are known: the rest is not in the store")
     index = project.index
+    notes = tuple(project.records.notes_of(run.id))
     return Shown(
-        run=run,
+        run=_with_verdicts(run, notes),
         summary=index.summary(run.id) or summarise(run),
         environment=_read(problems, lambda: environment(project, run.environment)),
         machine=_read(problems, lambda: machine(project, run.machine)),
         parent=index.summary(run.parent) if run.parent else None,
         children=tuple(index.children(run.id)),
-        notes=tuple(project.records.notes_of(run.id)),
+        notes=notes,
         problems=tuple(problems),
     )
+
+
+def _with_verdicts(run: Run, notes: tuple[Note, ...]) -> Run:
+    """A reproduction with the verdicts on it: they were known only when its record had been written, and stand in a note."""
+    for note in reversed(notes):
+        said = note.extra.get("reproduction")
+        if run.reproduction is not None and isinstance(said, dict):
+            verdicts = tuple(wire.decode(Verdict, one) for one in said.get("verdicts") or ())
+            return replace(run, reproduction=replace(run.reproduction, verdicts=verdicts))
+    return run
 
 
 def environment(project: Project, digest: Digest | None) -> Environment | None:
