@@ -7,15 +7,15 @@ have no RECORD, and are judged by their package manager alone.
 
 from __future__ import annotations
 
-import json
 import os
-from base64 import urlsafe_b64decode
-from collections.abc import Iterable, Mapping
 
 from vestige.capture import digest
-from vestige.capture.distributions import rows_of
 from vestige.capture.interpreters import remember
-from vestige.model import wire
+from vestige.model import plain, wire
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
 
 _FOLDERS = ("/site-packages/", "/dist-packages/")
 #: Where the operating system installs, without RECORDs.
@@ -86,6 +86,8 @@ def _as_installed(path: str, size: int, mtime_ns: int, when: int, recorded: str,
     algorithm, _, encoded = recorded.partition("=")
     if mtime_ns <= when + _INSTALLING or not encoded:
         return True
+    from base64 import urlsafe_b64decode
+
     try:
         expected = f"{algorithm}:{urlsafe_b64decode(encoded + '=' * (-len(encoded) % 4)).hex()}"
         return digest.of_file(path, algorithm=algorithm)[1] == expected
@@ -94,6 +96,8 @@ def _as_installed(path: str, size: int, mtime_ns: int, when: int, recorded: str,
 
 
 def _record(folder: str, owner: str) -> tuple[int, dict[str, tuple[str, str]]]:
+    from vestige.capture.distributions import rows_of
+
     path = os.path.join(folder, owner, "RECORD")
     try:
         with open(path, "rb") as file:
@@ -117,7 +121,7 @@ def _tops(folder: str) -> dict[str, list[str]]:
 def _remembered(name: str | None, state: int) -> dict[str, dict[str, list[str]]]:
     try:
         with open(name or "", "rb") as file:
-            document = json.loads(file.read())
+            document = plain.loads(file.read())
         if document["state"] == state and isinstance(document["tops"], dict) and isinstance(document["answers"], dict):
             return {"tops": document["tops"], "answers": document["answers"]}
     except Exception:

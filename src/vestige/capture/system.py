@@ -7,15 +7,17 @@ has changed something, so that a second run with the same libraries asks nothing
 
 from __future__ import annotations
 
-import json
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import pairwise
 
 from vestige.capture import digest
 from vestige.capture.interpreters import remember
-from vestige.model import wire
+from vestige.model import plain, wire
 from vestige.model.values import value
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
 #: Seconds for one answer of rpm.
 PATIENCE = 20.0
@@ -222,7 +224,7 @@ _MANAGERS = (
 def _remembered(name: str | None, state: list[object]) -> tuple[dict[str, str | None], dict[str, str]]:
     try:
         with open(name or "", "rb") as file:
-            document = json.loads(file.read())
+            document = plain.loads(file.read())
         if document["state"] == state:
             return dict(document["packages"]), dict(document["versions"])
     except Exception:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 
-from vestige.model import redaction
 from vestige.model.run import Redaction
 
 TYPE_CHECKING = False
@@ -65,6 +64,8 @@ def variables(
     `allow` holds further names, with `*` if wanted. `login` are the variables that the login session began with (by
     default: found out); where they are not known, none counts as set for the run. Those of Vestige are left out.
     """
+    from vestige.model import redaction
+
     login = login_variables() if login is None else login
     known = redaction.known_values(environ)
     wanted = tuple(allow)

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 #: A value shorter than this is not looked for elsewhere: it would be found by accident.
 SHORTEST_KNOWN = 8
+_BRIEF = 1 << 16
 
 __all__ = [
     "SHORTEST_KNOWN",
@@ -255,8 +256,7 @@ def _find(text: str, known: Mapping[str, str]) -> list[Span]:
         while position >= 0:
             spans.append((position, position + len(value), kind_of_name(variable), variable))
             position = text.find(value, position + len(value))
-    present = set(_compiled(_any_literal()).findall(text))
-    if present:
+    if present := _present(text):
         for kind, literals, expression in _FAMILIES:
             if any(literal.startswith(beginning) for literal in literals for beginning in present):
                 spans += [
@@ -282,13 +282,25 @@ def _find(text: str, known: Mapping[str, str]) -> list[Span]:
     return _joined(spans)
 
 
+def _present(text: str) -> set[str]:
+    """The beginnings of families that a text holds. For a short one, compiling takes longer than looking for each."""
+    if len(text) < _BRIEF:
+        return {one for one in _literals() if one in text}
+    return set(_compiled(_any_literal()).findall(text))
+
+
+@cache
+def _literals() -> list[str]:
+    """The beginnings of all families, none of which begins with another."""
+    literals = {literal for _, some, _ in _FAMILIES for literal in some}
+    return sorted(one for one in literals if not any(one != other and one.startswith(other) for other in literals))
+
+
 @cache
 def _any_literal() -> str:
     """One expression for the beginnings of all families, parted by first letters: one pass over a text instead of forty."""
-    literals = {literal for _, some, _ in _FAMILIES for literal in some}
-    shortest = sorted(one for one in literals if not any(one != other and one.startswith(other) for other in literals))
     parted: dict[str, list[str]] = {}
-    for literal in shortest:
+    for literal in _literals():
         parted.setdefault(literal[0], []).append(literal[1:].replace(".", r"\."))
     return "|".join(f"{first}(?:{'|'.join(rest)})" for first, rest in parted.items())
 

@@ -6,26 +6,29 @@ import os
 import sys
 
 from vestige.config import Config
-from vestige.model import redaction
 from vestige.model.files import Digest
+from vestige.record import identity
 from vestige.record.context import relative
 from vestige.store.objects import Objects
 
 #: Secrets are looked for in so many bytes at the beginning of a large file.
 _SCANNED = 4 << 20
+#: Seconds by which the clock of a file system may differ from ours.
+_CLOCK = 2.0
 
 
 class Keeper:
     """Puts contents into the store, by the configuration's rules."""
 
-    def __init__(self, objects: Objects, config: Config, root: str, *, everything: bool = False) -> None:
-        """`everything`: whatever its size."""
+    def __init__(self, objects: Objects, config: Config, root: str, *, since: str = "", everything: bool = False) -> None:
+        """`since`: when the run started, as its record says it. `everything`: whatever its size."""
         self._objects = objects
         self._config = config
         self._root = root
         self._limit = sys.maxsize if everything else config.keep
         self._refused: set[Digest] = set()
-        self._secrets = redaction.known_values(os.environ)
+        self._since = since
+        self._secrets: dict[str, str] | None = None
 
     def keep(self, path: str, digest: Digest, size: int) -> bool:
         """Keep the content of a file if the rules allow it; False where they do not, or it has gone."""
@@ -42,7 +45,7 @@ class Keeper:
                 data = file.read(_SCANNED + 1)
         except OSError:
             return False
-        if len(data) != size or redaction.scan(data, self._secrets):
+        if len(data) != size or self._is_secret(data):
             self._refused.add(digest)
             return False
         try:
@@ -62,11 +65,20 @@ class Keeper:
             return False
         if self._config.keeps(relative(path, self._root)):
             try:
+                if identity.timestamp(os.stat(found).st_mtime + _CLOCK) < self._since:
+                    return True  # whoever kept it before this run has looked at it
                 with open(found, "rb") as file:
-                    if not redaction.scan(file.read(_SCANNED), self._secrets):
+                    if not self._is_secret(file.read(_SCANNED)):
                         return True
             except OSError:
                 return False
         self._refused.add(digest)
         self._objects.remove(digest)
         return False
+
+    def _is_secret(self, data: bytes) -> bool:
+        from vestige.model import redaction
+
+        if self._secrets is None:
+            self._secrets = redaction.known_values(os.environ)
+        return bool(redaction.scan(data, self._secrets))

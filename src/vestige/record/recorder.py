@@ -99,7 +99,8 @@ class Recorder:
         self._objects = Objects(place.store)
         self._cache = digest.DigestCache(os.path.join(project.cache_dir(place), "digests.sqlite"))
         self._digests = Digests(folder, self._cache)
-        self._keeper = Keeper(self._objects, config, place.root, everything=self._started.get("options", {}).get("keep", False))
+        everything = self._started.get("options", {}).get("keep", False)
+        self._keeper = Keeper(self._objects, config, place.root, since=self._started["started"], everything=everything)
         self._setting = surroundings.setting(place)
         self._follower = Follower(self._setting, os.path.realpath, readlink)
         self._executions = 0

@@ -195,14 +195,12 @@ def streams(
     folder: str, document: Mapping[str, Any], objects: Objects, place: Place
 ) -> tuple[dict[str, Stream], Stdin | None, tuple[str, ...]]:
     """What the launcher kept of the standard streams, and what standard input was."""
-    from vestige.model import redaction
-
     problems: list[str] = []
     found: dict[str, Stream] = {}
     for name in ("stdout", "stderr", "terminal"):
         try:
             with open(os.path.join(folder, name), "rb") as file:
-                data = redaction.redact_stream(file.read(), redaction.known_values(os.environ))
+                data = _redacted(file.read())
             sizes = document.get(name) or {}
             found[name] = Stream(
                 digest=objects.put(data), size=sizes.get("size", len(data)), truncated=bool(sizes.get("truncated", False))
@@ -220,6 +218,14 @@ def streams(
         content = digest.of_file(path)[1]
     shown = relative(os.path.realpath(path), place.root) if path else None
     return found, Stdin(kind=stdin.get("kind", "closed"), path=shown, digest=content), tuple(problems)
+
+
+def _redacted(data: bytes) -> bytes:
+    if not data:
+        return data
+    from vestige.model import redaction
+
+    return redaction.redact_stream(data, redaction.known_values(os.environ))
 
 
 def gaps(method: str, folder: str) -> tuple[str, ...]:
