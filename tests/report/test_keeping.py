@@ -7,7 +7,7 @@ from vestige.ops.doctor import Diagnosis, Finding
 from vestige.ops.gc import Collected, Dropped
 from vestige.report import doctor, keeping
 from vestige.report.style import PLAIN, Style
-from vestige.store.records import Damaged
+from vestige.store.interface import Damaged
 
 
 def test_damage_is_one_line_each() -> None:
