@@ -123,9 +123,11 @@ class Config:
 
     def keeps(self, path: str) -> bool:
         """Whether the bytes at a path may be kept, by its name alone: no secret, and not excluded."""
-        from fnmatch import fnmatch
+        from vestige.model.secret_names import is_secret_file
 
-        from vestige.model.redaction import is_secret_file
+        if not self.keep_exclude:
+            return not is_secret_file(path)
+        from fnmatch import fnmatch
 
         name = os.path.basename(path)
         excluded = any(fnmatch(path, one) or fnmatch(name, one) or fnmatch(path, f"*/{one}") for one in self.keep_exclude)

@@ -204,12 +204,17 @@ def job(environ: Mapping[str, str]) -> dict[str, object] | None:
 
 def container_id(mounts: str) -> str | None:
     """The identity of a container: 64 hexadecimal digits in the paths of its mounts (version 2 of cgroups hides it)."""
-    import re
+    for field in mounts.split():
+        inside = False
+        for part in field.split("/") if any(place in field for place in _OF_CONTAINERS) else ():
+            if inside and len(part) >= 64 and _HEXADECIMAL.issuperset(part[:64]) and part[64:65] not in _HEXADECIMAL:
+                return part[:64]
+            inside = inside or part in _OF_CONTAINERS
+    return None
 
-    found = re.search(
-        r"/(?:containers|overlay-containers|sandboxes|docker|libpod)/(?:[^ ]*?/)?([0-9a-f]{64})(?![0-9a-f])", mounts
-    )
-    return found[1] if found else None
+
+_OF_CONTAINERS = ("containers", "overlay-containers", "sandboxes", "docker", "libpod")
+_HEXADECIMAL = frozenset("0123456789abcdef")
 
 
 def limits(root: str = "/sys/fs/cgroup", groups: str | None = None) -> dict[str, object]:

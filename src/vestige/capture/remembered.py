@@ -92,6 +92,26 @@ def save(path: str, root: str, memory: Memory) -> None:
     os.replace(hidden, path)
 
 
+def text(path: str) -> bytes:
+    """The bytes of a small file of the cache; none where there is none."""
+    try:
+        with open(path, "rb", buffering=0) as file:
+            return file.read()
+    except OSError:
+        return b""
+
+
+def write(path: str, data: bytes) -> None:
+    """Remember a few bytes, if that can be."""
+    hidden = f"{path}.{os.getpid()}"
+    try:
+        with open(hidden, "wb", buffering=0) as file:
+            file.write(data)
+        os.replace(hidden, path)
+    except OSError:
+        pass
+
+
 class _Fields:
     """The fields of a file, one after the other. Raises IndexError after the last."""
 

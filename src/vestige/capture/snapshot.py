@@ -11,6 +11,7 @@ tree (`Code.base`) is kept in the same form, so that what differs between the tw
 from __future__ import annotations
 
 import os
+import time
 
 from vestige.capture import git, remembered, sources
 from vestige.capture.worktree import Looking, Part, digest, signature, state
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
         ) -> None: ...
 
 
+_SETTLED = 2.0  # seconds after which a change of a file shows in its times
 _LISTED = 20  # files named one by one in problems
 
 
@@ -185,6 +187,9 @@ class Snapshots:
 
         if not files or (taken.code.snapshot is None and not self._observed_only):
             return taken
+        known = self._name_of(taken, files)
+        if known is not None and remembered.text(f"{self._cache}-used") == known:
+            return taken
         try:
             self._store.init()
             database = self._store.database([source.repository.objects for source in taken.sources])
@@ -196,7 +201,25 @@ class Snapshots:
         large = [(path, size) for path, size in added.large if (path, size) not in taken.left_out]
         more = Taken(code, (*taken.problems, *added.problems, *_lines(large, [])), (*taken.left_out, *large))
         more.memory, more.sources, more.database, more.uncommitted = taken.memory, taken.sources, database, taken.uncommitted
-        return taken if code == taken.code and more.problems == taken.problems else more
+        if code != taken.code or more.problems != taken.problems:
+            return more
+        if known is not None:
+            remembered.write(f"{self._cache}-used", known)
+        return taken
+
+    def _name_of(self, taken: Taken, files: Mapping[str, str | bytes]) -> bytes | None:
+        """A name for a snapshot and the files that were used with it; None where one of these may still be changing."""
+        newest = (time.time() - _SETTLED) * 1e9
+        names = [taken.state.encode("ascii")]
+        for name, content in sorted(files.items()):
+            path = os.fsencode(content)
+            try:
+                if isinstance(content, bytes) or os.path.islink(path) or os.stat(path).st_ctime_ns > newest:
+                    return None
+            except OSError:
+                return None
+            names += [os.fsencode(name), path, signature(path)]
+        return digest(names)
 
     def _look(self, memory: remembered.Memory, *, whole: bool = False) -> Looking:
         try:

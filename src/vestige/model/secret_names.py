@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from functools import cache
-
 
 def secret_name(name: str) -> bool:
     """Whether a variable, a flag or a key of this name holds a secret."""
@@ -52,9 +50,17 @@ def kind_of_name(name: str) -> str:
     return "secret"
 
 
-@cache
 def name_words(name: str) -> tuple[str, ...]:
     """The words of a name in small letters, whatever holds them together: `apiKey`, `API_KEY`, `--api-key`."""
+    if name not in _WORDS:
+        _WORDS[name] = _name_words(name)
+    return _WORDS[name]
+
+
+_WORDS: dict[str, tuple[str, ...]] = {}
+
+
+def _name_words(name: str) -> tuple[str, ...]:
     words, word = [], ""
     for position, letter in enumerate(name):
         begins = letter.isupper() and position > 0 and not name[position - 1].isupper()

@@ -99,7 +99,13 @@ def state_dir() -> str:
 def cache_home() -> str:
     """What may be deleted at any time. On a local disk, since SQLite lives there."""
     home = os.path.join(_base("XDG_CACHE_HOME", ".cache"), "vestige")
-    return (_local() or home) if _is_shared(home) else home
+    if home not in _ASKED:
+        _ASKED[home] = _is_shared(home)
+    return (_local() or home) if _ASKED[home] else home
+
+
+#: Whether a network file system holds a folder, as far as it was asked.
+_ASKED: dict[str, bool] = {}
 
 
 def cache_dir(place: Place) -> str:
