@@ -95,6 +95,7 @@ class _Launcher:
         self._wake = os.pipe()
         self._background: list[tuple[int, int]] = []
         self._offset = standard.offset()
+        self._left = False
 
     def serve(self) -> Result:
         self._catch()
@@ -237,6 +238,8 @@ class _Launcher:
         try:
             while True:
                 ready = dict(watch.poll())
+                if self._left:
+                    break  # a process of its own reads here now
                 if ready.get(target, 0) & (select.POLLERR | select.POLLNVAL):
                     break
                 if reader not in ready:
@@ -300,6 +303,7 @@ class _Launcher:
         """Background processes of the command still hold our pipes: somebody must go on passing bytes."""
         with self._lock:
             left = list(self._background)
+            self._left = bool(left)
             if not left or os.fork() != 0:
                 return
         try:
