@@ -1,4 +1,4 @@
-"""Write the parts of the manual that come from the code: one page a verb."""
+"""Write the parts of the manual that come from the code: one page a verb, and the configuration."""
 
 from __future__ import annotations
 
@@ -6,8 +6,37 @@ import os
 
 from vestige.cli import help as helping
 from vestige.cli import verbs
+from vestige.config import KEYS, Key
+from vestige.ops.init import text
 
-FOLDER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "verbs")
+HERE = os.path.dirname(os.path.abspath(__file__))
+FOLDER = os.path.join(HERE, "verbs")
+_CONFIGURATION = """\
+# Configuration
+
+Nothing must be configured. What is, stands in `vestige.toml` in the project's root, or in the table `[tool.vestige]` of its
+`pyproject.toml`. A variable of the environment (`VESTIGE_KEEP` for `keep`) stands over the file, a flag over both. A wrong
+key or value is one line that names the file, the key and the nearest right one; a recorded command runs all the same, with
+the defaults, and the record says so. `vestige doctor` shows what is set, and where.
+
+| key | default | |
+|---|---|---|
+"""
+_FILE = """
+`vestige init` writes this file, to begin with:
+
+```toml
+"""
+
+
+def _choices(key: Key) -> str:
+    return f"; one of {', '.join(key.choices)}" if key.choices else ""
+
+
+def configuration() -> str:
+    """The page about the configuration."""
+    rows = [f"| `{key.name}` | `{key.default}` | {key.help}{_choices(key)} |" for key in KEYS]
+    return _CONFIGURATION + "\n".join(rows) + "\n" + _FILE + text() + "```\n"
 
 
 def main() -> None:
@@ -16,9 +45,11 @@ def main() -> None:
     os.makedirs(FOLDER, exist_ok=True)
     for name in set(os.listdir(FOLDER)) - set(pages):
         os.unlink(os.path.join(FOLDER, name))
-    for name, text in pages.items():
+    for name, page in pages.items():
         with open(os.path.join(FOLDER, name), "w", encoding="utf-8") as file:
-            file.write(text)
+            file.write(page)
+    with open(os.path.join(HERE, "configuration.md"), "w", encoding="utf-8") as file:
+        file.write(configuration())
 
 
 if __name__ == "__main__":

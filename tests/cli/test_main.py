@@ -43,6 +43,7 @@ def test_help_of_a_verb(call: Caller, words: tuple[str, ...]) -> None:
         (("shwo",), 64, "vestige: there is no verb 'shwo'; did you mean 'vestige show'?\n"),
         (("show",), 64, "vestige: something is missing: vestige show RUN|FILE; vestige help show says more\n"),
         (("log", "--stat", "x"), 64, "vestige: vestige log has no option --stat; did you mean --status?\n"),
+        (("show", ""), 64, "vestige: a word is empty: vestige show RUN|FILE; a variable of the shell that is not set?\n"),
         (("show", "nonsense"), 1, "vestige: no run and no file is known as 'nonsense'; vestige log lists the runs\n"),
         (("log", "--since", "soon"), 64, "vestige: 'soon' does not begin with a number; --since takes"),
         (("log", "--where", "x"), 64, "vestige: 'x' is no comparison; --where takes"),

@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 
 import pytest
+from docs import generate
 
 from vestige.cli import help as helping
 from vestige.cli import verbs
@@ -65,6 +66,10 @@ def test_an_unknown_verb_is_answered_with_the_nearest() -> None:
 def test_the_pages_of_the_manual_are_current(row: Verb) -> None:
     path = ROOT / "docs" / "verbs" / f"{row.name}.md"
     assert path.read_text(encoding="utf-8") == helping.markdown(row), "make docs"
+
+
+def test_the_page_about_the_configuration_is_current() -> None:
+    assert (ROOT / "docs" / "configuration.md").read_text(encoding="utf-8") == generate.configuration(), "make docs"
 
 
 def test_the_manual_has_a_page_for_each_verb_and_no_more() -> None:

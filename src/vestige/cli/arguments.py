@@ -221,6 +221,8 @@ def _unknown(verb: Verb, word: str, candidates: Sequence[str]) -> UsageError:
 
 
 def _count(verb: Verb, words: Sequence[str]) -> None:
+    if "" in words and not verb.greedy:
+        raise UsageError(f"a word is empty: vestige {verb.name} {verb.operands}", hint="a variable of the shell that is not set?")
     if len(words) < verb.least:
         raise UsageError(f"something is missing: vestige {verb.name} {verb.operands}", hint=f"vestige help {verb.name} says more")
     if verb.most is not None and len(words) > verb.most:

@@ -72,7 +72,8 @@ def maker(project: Project, path: str) -> Use:
     """
     recorded = project.relative(path)
     index = project.index
-    digest = project.digest_of(path)
+    # A folder is hashed only where one was recorded: `show .` need not read a whole project.
+    digest = None if os.path.isdir(path) and not index.uses_at(recorded, written=True) else project.digest_of(path)
     if digest is not None:
         size = None if os.path.isdir(path) else os.path.getsize(path)
         writes = Linker(index).link(asked_for(recorded, digest, size)).writes

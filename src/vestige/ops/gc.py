@@ -77,6 +77,7 @@ def collect(
     Raises OSError where the store cannot be written.
     """
     moment = time.time() if now is None else now
+    project.settle()
     runs, unreadable = _runs(project)
     required = _required(project, runs)
     contents = _contents(project, runs, required)
