@@ -129,6 +129,8 @@ def test_a_command_that_does_not_exist_is_127_one_line_and_a_record(project: Pat
     record = last(project)
     assert record["status"] == "failed"
     assert record["exit_code"] == 127
+    assert record["problems"] == ["no-such-command: not found"]
+    assert record["code"]["snapshot"]
 
 
 def test_a_command_that_cannot_be_executed_is_126(project: Path) -> None:
@@ -429,3 +431,22 @@ def test_without_the_kernel_python_is_observed_from_inside_and_others_by_compari
     assert any("Python" in gap for gap in record["observation"]["gaps"])
     assert "in.csv" in paths(record, "inputs")
     assert {"out.csv", "by-cat"} <= paths(record, "outputs")
+
+
+def test_in_a_home_folder_the_snapshot_holds_the_code_that_was_used_and_nothing_else(tmp_path: Path) -> None:
+    (tmp_path / "used.py").write_text("import mine\nopen('out', 'w').write('x')\n")
+    (tmp_path / "mine.py").write_text("")
+    (tmp_path / "diary.py").write_text("")
+    done = run(tmp_path, "python3", "used.py", environ={"HOME": str(tmp_path)})
+    assert done.returncode == 0
+    assert not (tmp_path / ".vestige").exists()
+    (store,) = Path(os.environ["XDG_STATE_HOME"]).glob("vestige/detached/*")
+    deadline = time.monotonic() + 10
+    while not (found := list(store.glob("runs/*/*/*.json"))) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    record = json.loads(found[0].read_text())
+    tree = record["code"]["snapshot"].removeprefix("git:")
+    listed = subprocess.run(
+        ["git", f"--git-dir={store}/code.git", "ls-tree", "-r", "--name-only", tree], capture_output=True, check=True, text=True
+    ).stdout.split()
+    assert listed == ["mine.py", "used.py"]

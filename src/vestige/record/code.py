@@ -32,9 +32,7 @@ class CodeOfRun:
         self._snapshots: Snapshots | None = None
 
     def take(self) -> None:
-        """The code as it stands now. What goes wrong is said by `tell`."""
-        if self._place.detached:
-            return
+        """The code as it stands now; of a home folder, only what is seen in use. What goes wrong is said by `tell`."""
         try:
             self._snapshots = snapshots(self._place)
             self._taken = self._snapshots.take()
@@ -43,6 +41,10 @@ class CodeOfRun:
 
     def tell(self, context: Context) -> None:
         """Put what was taken into the context of the run."""
+        if context.code is not None:  # an earlier recorder has taken it, when the run started
+            self._snapshots = snapshots(self._place)
+            self._taken = self._snapshots.resume(context.code)
+            return
         if self._taken is not None:
             context.code = self._taken.code
             context.problems += self._taken.problems
@@ -100,18 +102,7 @@ def snapshots(place: Place) -> Snapshots:
 
 def uncommitted(place: Place) -> list[str]:
     """What is not committed, for `--strict`; Vestige's own files make no tree dirty."""
-    import subprocess
-
-    environ = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
-    environ |= {"GIT_OPTIONAL_LOCKS": "0", "LC_ALL": "C"}
-    quiet = ["-c", "core.hooksPath=/dev/null", "-c", "core.fsmonitor=false"]
-    command = ["git", *quiet, "-C", place.root, "status", "--porcelain", "-z", "-uall", "--no-renames", "--", "."]
-    try:
-        done = subprocess.run(command, capture_output=True, env=environ, check=False, timeout=60)
-    except (OSError, subprocess.TimeoutExpired):
-        return []
-    entries = [os.fsdecode(entry) for entry in done.stdout.split(b"\0") if entry]
-    return [entry[3:] for entry in entries if "/.vestige/" not in f"/{entry[3:]}"]
+    return list(snapshots(place).take().uncommitted)
 
 
 def _made(place: Place, paths: list[str]) -> set[str]:
@@ -119,7 +110,6 @@ def _made(place: Place, paths: list[str]) -> set[str]:
     from vestige.store.sqlite import open_index
 
     with open_index(place.store, project.cache_dir(place)) as index:
-        index.sync()
         return {
             path for path in paths if any(use.access not in ("update", "append") for use in index.uses_at(path, written=True))
         }

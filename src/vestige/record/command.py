@@ -54,7 +54,7 @@ def record(argv: Sequence[str], options: Options) -> Outcome:
         _say(options, f"vestige: {argv[0]}: {word}", always=True)
         if begun is None:
             return Outcome(found, None, complete=True)
-        _never_started(begun, found, f"{argv[0]}: {word}")
+        _never_started(begun, options, found, f"{argv[0]}: {word}")
         return Outcome(found, begun.id, complete=True)
     return _run(found, argv, environ, options, begun)
 
@@ -164,12 +164,12 @@ def _refuse_dirty(begun: Begun, options: Options) -> None:
         raise RefusedError(f"refusing to run: commit your changes first (every run maps to a commit){listed}")
 
 
-def _never_started(begun: Begun, code: int, problem: str) -> None:
+def _never_started(begun: Begun, options: Options, code: int, problem: str) -> None:
     """A record of a command that could not be started."""
     from vestige.record import recorder
 
     begun.end(code << 8, problem=problem)
-    recorder.finish(begun.folder)
+    recorder.finish(begun.folder, options.config, nothing_ran=True)
 
 
 def _become_subreaper() -> None:

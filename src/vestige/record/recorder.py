@@ -63,10 +63,11 @@ def main(begun: Begun, config: Config, ground: Ground, code_of_run: CodeOfRun) -
         _tell(ground.done, compose.summary(run), recorder.warnings(run))
 
 
-def finish(folder: str, config: Config | None = None, *, done: int | None = None) -> Run | None:
+def finish(folder: str, config: Config | None = None, *, done: int | None = None, nothing_ran: bool = False) -> Run | None:
     """Complete the record of a run whose recorder is gone, and say so on `done`.
 
     None where another process does it already, and where nobody knows how the command ended: such a run stays *lost*.
+    `nothing_ran`: the code is still as it was when the run began.
     """
     active = Active(folder)
     started = active.started()
@@ -78,7 +79,12 @@ def finish(folder: str, config: Config | None = None, *, done: int | None = None
     recorder = Recorder(folder, place, config or Config(), method=started.get("method") or "notify")
     if not recorder.claim():
         return None
-    recorder.begin(CodeOfRun(place, recorder.config))
+    code = CodeOfRun(place, recorder.config)
+    if nothing_ran:
+        code.take()
+    recorder.begin(code)
+    if recorder.without_code:
+        recorder.say("the recorder was killed before the code was taken")
     recorder.follow()
     run = recorder.finish()
     if run is not None and done is not None:
@@ -131,13 +137,22 @@ class Recorder:
 
     # -- while the command runs -----------------------------------------------------------------------------------------
 
+    @property
+    def without_code(self) -> bool:
+        """Whether the code should have been taken, and was not."""
+        return self._context.code is None and bool(self._started.get("options", {}).get("code", True))
+
+    def say(self, problem: str) -> None:
+        """Put a problem into the record."""
+        self._context.problems.append(problem)
+
     def begin(self, code_of_run: CodeOfRun) -> None:
         """What does not run away: an earlier recorder of this run may have looked already."""
         context = self._context
         self._code = code_of_run
+        if self._started.get("options", {}).get("code", True):
+            code_of_run.tell(context)
         if context.machine is None:
-            if self._started.get("options", {}).get("code", True) and context.code is None:
-                code_of_run.tell(context)
             attempt(context, "script", lambda: surroundings.script(context, self._started, self._place))
             attempt(context, "variables", lambda: surroundings.variables(context, self.config, self._place))
             attempt(context, "machine", lambda: surroundings.machine(context, self._place, self._objects))
