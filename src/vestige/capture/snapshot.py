@@ -156,16 +156,20 @@ class Snapshots:
         taken.sources = [Source(repository, "") for repository in found if repository is not None]
         return taken
 
-    def changed(self, taken: Taken, ignoring: set[str]) -> bool:
-        """Whether source has changed since, apart from the files (or what lies in the folders) in `ignoring`."""
-        return bool(self.changes(taken, ignoring))
+    def look(self, taken: Taken) -> Looking | None:
+        """The code as it stands now, for `changes`; so that git can look while something else is done."""
+        return self._look(taken.memory) if taken.memory is not None and taken.memory.tree else None
 
-    def changes(self, taken: Taken, ignoring: set[str]) -> tuple[str, ...]:
+    def changed(self, taken: Taken, ignoring: set[str], looking: Looking | None = None) -> bool:
+        """Whether source has changed since, apart from the files (or what lies in the folders) in `ignoring`."""
+        return bool(self.changes(taken, ignoring, looking))
+
+    def changes(self, taken: Taken, ignoring: set[str], looking: Looking | None = None) -> tuple[str, ...]:
         """The paths of source files that have changed since, sorted. None where that cannot be told."""
         memory = taken.memory
         if memory is None or not memory.tree:
             return ()
-        looking = self._look(memory)
+        looking = looking or self._look(memory)
         if memory.state == state(looking.parts) or (looking.problems and not taken.problems):
             return ()
         from vestige.capture import building

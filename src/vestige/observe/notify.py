@@ -24,7 +24,6 @@ The numbers below are part of the kernel's ABI: include/uapi/linux/seccomp.h, an
 
 from __future__ import annotations
 
-import array
 import ctypes
 import errno
 import os
@@ -154,7 +153,7 @@ def send_listener(socket: int, listener: int) -> None:
     import _socket
 
     end = _socket.socket(fileno=os.dup(socket))
-    end.sendmsg([b"L"], [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, array.array("i", [listener]))])
+    end.sendmsg([b"L"], [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, struct.pack("=i", listener))])
     end.close()
 
 
@@ -174,10 +173,9 @@ def receive_listener(socket: int) -> tuple[int | None, int]:
         end.close()
     for level, kind, content in ancillary:
         if data == b"L" and level == _socket.SOL_SOCKET and kind == _socket.SCM_RIGHTS:
-            descriptors = array.array("i")
-            descriptors.frombytes(content[:4])
-            os.set_inheritable(descriptors[0], False)
-            return descriptors[0], 0
+            (listener,) = struct.unpack("=i", content[:4])
+            os.set_inheritable(listener, False)
+            return int(listener), 0
     return None, int.from_bytes(data[1:3], "little")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _thread
 import os
 
 from vestige.capture.snapshot import Snapshots
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from vestige.capture.snapshot import Taken
+    from vestige.capture.worktree import Looking
     from vestige.config import Config
     from vestige.observe.conclusion import Conclusion, ObservedUse
     from vestige.record.context import Context
@@ -30,6 +32,8 @@ class CodeOfRun:
         self._taken: Taken | None = None
         self._problem: str | None = None
         self._snapshots: Snapshots | None = None
+        self._looked = _thread.allocate_lock()
+        self._looking: Looking | None = None
 
     def take(self) -> None:
         """The code as it stands now; of a home folder, only what is seen in use. What goes wrong is said by `tell`."""
@@ -59,6 +63,21 @@ class CodeOfRun:
             context.code = done.code
             self._taken = done
 
+    def look_again(self) -> None:
+        """The command has ended: have git look at the code once more, while something else is done."""
+        if self._taken is None or self._snapshots is None:
+            return
+        self._looked.acquire()
+        _thread.start_new_thread(self._look, (self._snapshots, self._taken))
+
+    def _look(self, snapshots: Snapshots, taken: Taken) -> None:
+        try:
+            self._looking = snapshots.look(taken)
+        except Exception:
+            self._looking = None  # `settle` looks itself, and can say what is wrong
+        finally:
+            self._looked.release()
+
     def settle(self, context: Context, conclusion: Conclusion) -> None:
         """Whether the code changed meanwhile; and code that was used although it is no source by name."""
         if self._taken is None or self._snapshots is None or context.code is None:
@@ -68,7 +87,8 @@ class CodeOfRun:
 
         root = self._place.root
         own = {relative(use.path, root) for use in conclusion.outputs if not use.existed}
-        changed = self._snapshots.changed(self._taken, own)
+        with self._looked:
+            changed = self._snapshots.changed(self._taken, own, self._looking)
         used = {name: content for use in conclusion.inputs if use.role == "code" for name, content in self._content(use)}
         if used and (added := self._snapshots.add(self._taken, used)) is not self._taken:
             self._taken = self._snapshots.complete(added)

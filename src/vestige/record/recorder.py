@@ -232,6 +232,8 @@ class Recorder:
 
     def finish(self) -> Run | None:
         """Write the record, and remove the run's folder."""
+        if self._code is not None:
+            self._code.look_again()
         self._streams = self._await_streams()
         if self._streams.get("stdin", {}).get("moved") is False:
             self._follower.feed(Event("n", 0, 0, self._streams["stdin"]["path"]))

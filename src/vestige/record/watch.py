@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import _signal  # type: ignore[import-not-found]  # `signal` would load enum
+import _thread
 import ctypes
 import errno
 import mmap
@@ -20,6 +21,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from vestige.record.code import CodeOfRun
     from vestige.record.options import Options
 
 _PR_SET_CHILD_SUBREAPER = 36
@@ -212,11 +214,16 @@ def _recorder(ground: Ground, begun: Begun, options: Options) -> None:
         from vestige.record.code import CodeOfRun
 
         code = CodeOfRun(begun.place, options.config)
+        taken = _thread.allocate_lock()
         if options.code:
-            code.take()
-        _tell_taken(ground.snapshot[1])
-        from vestige.record import recorder
+            taken.acquire()
+            _thread.start_new_thread(_take_code, (code, ground.snapshot[1], taken))
+        else:
+            _tell_taken(ground.snapshot[1])
+        from vestige.record import recorder  # while git looks
 
+        with taken:
+            pass
         recorder.main(begun, options.config, ground, code)
         status = 0
     except BaseException:
@@ -225,6 +232,14 @@ def _recorder(ground: Ground, begun: Begun, options: Options) -> None:
         traceback.print_exc()  # into the log of the run's folder
     finally:
         os._exit(status)
+
+
+def _take_code(code: CodeOfRun, end: int, taken: _thread.LockType) -> None:
+    try:
+        code.take()
+    finally:
+        _tell_taken(end)
+        taken.release()
 
 
 def _tell_taken(end: int) -> None:
