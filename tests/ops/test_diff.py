@@ -42,8 +42,13 @@ def test_when_a_run_started_and_how_long_it_took_is_no_difference(study: Study) 
 
 def test_arguments_are_told_apart_word_by_word(study: Study) -> None:
     first = study.record(("python", "t.py", "--lr", "0.1"))
-    second = study.record(("python", "t.py", "--lr", "0.5", "--fast"))
-    assert part(compare(study.project, first, second), "command").changes == (Change("arguments", "0.1", "0.5 --fast"),)
+    second = study.record(("python", "t.py", "--lr", "0.5"))
+    assert part(compare(study.project, first, second), "command").changes == (Change("--lr", "0.1", "0.5"),)
+    third = study.record(("python3", "t.py", "--lr", "0.1", "--fast"))
+    assert part(compare(study.project, first, third), "command").changes == (
+        Change("arguments", "python", "python3"),
+        Change("arguments", None, "--fast"),
+    )
 
 
 def test_another_working_directory_is_part_of_the_command(study: Study) -> None:

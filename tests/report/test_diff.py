@@ -15,7 +15,7 @@ DIFFERENCE = Difference(
     FIRST,
     SECOND,
     (
-        Part("command", (Change("arguments", "1", "4"),), same=1),
+        Part("command", (Change("--depth", "1", "4"), Change("working directory", ".", "sub")), same=1),
         Part("code", (Change("t.py", "git:1", "git:2"),)),
         Part("packages", tuple(Change(f"p{n}", "1", "2") for n in range(5)), same=78),
         Part("variables", (Change("LR", None, "0.1"),)),
@@ -31,7 +31,7 @@ DIFFERENCE = Difference(
 def test_the_page_begins_with_a_line_a_part() -> None:
     assert list(page(DIFFERENCE, Style(width=80)))[:9] == [
         "7f3a2c91 shallow → 91bc0d44 deep",
-        "command    1 → 4",
+        "command    --depth 1 → 4; working directory: . → sub",
         "code       t.py differs",
         "packages   5 packages of 83 differ",
         "variables  LR: nothing → 0.1",
@@ -52,7 +52,7 @@ def test_then_come_the_long_parts_and_the_patch() -> None:
 
 def test_programs_get_a_line_a_difference() -> None:
     found = list(lines(DIFFERENCE))
-    assert found[:2] == ["command\targuments\t1\t4", "code\tt.py\tgit:1\tgit:2"]
+    assert found[0] == "command\t--depth\t1\t4"
     assert "variables\tLR\t-\t0.1" in found
     assert "machine\tsame" in found
     assert found[-1] == "values\tunknown\tnobody knows"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from difflib import SequenceMatcher
 from shlex import join
 
@@ -75,13 +75,18 @@ def compare(project: Project, first: Run, second: Run) -> Difference:
 
 def _command(first: Run, second: Run) -> Part:
     changes = [
-        Change("arguments", join(first.command[a:b]) or None, join(second.command[c:d]) or None)
+        Change(_option(first.command[:a]), join(first.command[a:b]) or None, join(second.command[c:d]) or None)
         for tag, a, b, c, d in SequenceMatcher(None, first.command, second.command, autojunk=False).get_opcodes()
         if tag != "equal"
     ]
     if first.cwd != second.cwd:
         changes.append(Change("working directory", first.cwd, second.cwd))
     return Part("command", tuple(changes), same=1)
+
+
+def _option(before: Sequence[str]) -> str:
+    """The option whose value differs, or what arguments are called."""
+    return before[-1] if before and before[-1].startswith("-") and "=" not in before[-1] else "arguments"
 
 
 def _code(project: Project, first: Run, second: Run) -> tuple[Part, bytes]:

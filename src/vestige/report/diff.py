@@ -107,7 +107,10 @@ def _short(part: Part, change: Change, style: Style) -> str:
     if part.name in ("code", "inputs", "outputs") or change.name in ("stdout", "stderr", "terminal"):
         return f"{name} {_how(change)}"
     before, after = printable(change.before or "nothing"), printable(change.after or "nothing")
-    return f"{before} {style.arrow} {after}" if part.name == "command" else f"{name}: {before} {style.arrow} {after}"
+    if part.name == "command":
+        option = "" if change.name == "arguments" else f"{name} " if name.startswith("-") else f"{name}: "
+        return f"{option}{before} {style.arrow} {after}"
+    return f"{name}: {before} {style.arrow} {after}"
 
 
 def _how(change: Change) -> str:
