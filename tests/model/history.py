@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from vestige.model.files import Digest, Use
@@ -26,7 +26,7 @@ def file(what: str, **changes: object) -> Use:
     if digest == "":
         known = "b:"
     use = Use("", path, None if digest == "?" else known, replaced, False, "read", "data", size, 0, "")
-    return replace(use, **changes)  # type: ignore[arg-type]  # a test that names a wrong field fails
+    return use._replace(**changes)  # type: ignore[arg-type]  # a test that names a wrong field fails
 
 
 @dataclass
@@ -85,8 +85,7 @@ class History:
                 use = file(what) if isinstance(what, str) else what
                 access = ("write" if written else "read") if use.access == "read" else use.access
                 self.uses.append(
-                    replace(
-                        use,
+                    use._replace(
                         run=name,
                         written=written,
                         access=access,

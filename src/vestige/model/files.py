@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from types import MappingProxyType
 
-from vestige.model.values import field, value
+from vestige.model.values import NamedTuple, field, value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -79,8 +79,7 @@ class FileUse:
     extra: Mapping[str, object] = field(default_factory=nothing)
 
 
-@value
-class Use:
+class Use(NamedTuple):
     """One row of an index: a use of a file version by a run, `written` or read.
 
     `seq` is the moment (microseconds since boot) of the first read, or of the last write; `time` the

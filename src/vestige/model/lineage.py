@@ -18,7 +18,7 @@ from vestige.model.files import LINKED_ROLES, Digest, Role, Use
 from vestige.model.links import RAW, TELLING_SIZE, Link, Linker, Lookup, asked_for
 from vestige.model.run import Summary
 from vestige.model.topology import Rank, executable, knots
-from vestige.model.values import field, value
+from vestige.model.values import NamedTuple, field, value
 
 
 @value
@@ -31,8 +31,7 @@ class Version:
     written: Use | None = None
 
 
-@value
-class Origin:
+class Origin(NamedTuple):
     """The run that made a file version, and the path at which it did."""
 
     run: str

@@ -24,7 +24,7 @@ from typing import Literal, Protocol
 
 from vestige.model.files import LINKED_ROLES, Digest, Use
 from vestige.model.run import Summary
-from vestige.model.values import value
+from vestige.model.values import NamedTuple, value
 
 #: Content below this size (in bytes) says too little of where it came from.
 TELLING_SIZE = 16
@@ -51,8 +51,7 @@ class Lookup(Protocol):
     def children(self, run_id: str) -> Sequence[Summary]: ...
 
 
-@value
-class Link:
+class Link(NamedTuple):
     """The writes that a read may have come from: none (a raw input), one, or several, which is ambiguous.
 
     `clock`: the link holds only if the clocks of two hosts differ.
@@ -116,9 +115,13 @@ class Linker:
     # -- the same path -------------------------------------------------------------------------------------------------
 
     def _link_here(self, read: Use, refused: Collection[str]) -> Link | None:
-        histories = self._histories_at(read)
-        if histories is None:
+        assert read.digest is not None
+        writes = self._writes_of(read.digest).get(read.path)
+        if not writes:
             return None
+        if len(writes) == 1:
+            return self._only(writes[0], read, refused)
+        histories = self._histories_at(read, writes)
         for clock in (False, True):
             write = histories.observed.latest(read, refused, clock=clock)
             if write is not None:
@@ -126,11 +129,16 @@ class Linker:
         declared = histories.declared.latest(asked_for(read.path, read.digest), {*refused, *self._family(read.run)}, clock=False)
         return Link((declared,)) if declared is not None else None
 
-    def _histories_at(self, read: Use) -> _Histories | None:
-        assert read.digest is not None
-        writes = self._writes_of(read.digest).get(read.path)
-        if not writes:
+    def _only(self, write: Use, read: Use, refused: Collection[str]) -> Link | None:
+        """The same where there is no choice, which is nearly always."""
+        kind = self._kind(write)
+        if kind in (None, "reproduction") or write.run in refused or (read.run and self.related(read.run, write.run)):
             return None
+        order = "before" if kind == "adopted" else self.order(write, read)
+        return None if order is None else Link((write,), order == "clock")
+
+    def _histories_at(self, read: Use, writes: list[Use]) -> _Histories:
+        assert read.digest is not None
         key = (read.digest, read.path)
         if key not in self._histories:
             adopted = [write for write in writes if self._kind(write) == "adopted"]
