@@ -17,6 +17,8 @@ from tests.observe.journals import (
     HDF5,
     NEW,
     RDWR,
+    ROOT,
+    SETTING,
     WRONLY,
     at,
     conclude,
@@ -37,6 +39,7 @@ from tests.observe.journals import (
     w,
     x,
 )
+from vestige.observe.classify import Follower
 from vestige.observe.interface import Event, Stat
 
 TMPFILE = getattr(os, "O_TMPFILE", 0) | os.O_RDWR
@@ -724,3 +727,12 @@ def test_no_journal_however_wild_breaks_the_rules(events: list[Event], end: dict
         if one.op == "r" and one.path in created:
             assert not any(use.path == one.path and use.first == one.seq for use in found.inputs)
         created = {one.path} if one.op == "w" and one.signature is None and one.path and one.flags == NEW and one.pid else set()
+
+
+def test_a_process_known_by_what_it_inherited_is_the_one_that_is_seen_later() -> None:
+    follower = Follower(SETTING)
+    inherited = Event("i", 10, 7, f"{ROOT}/in", None, os.O_RDONLY, Stat(1, 1, 1, 1, 1), "0")
+    for event in (Event("v", 0, text="1.0"), inherited, Event("p", 20, 7, flags=1, text="sort"), Event("r", 30, 7, f"{ROOT}/x")):
+        follower.feed(event)
+    conclusion = follower.conclude(lambda _: None, lambda *_: None)
+    assert [(process.pid, process.parent_pid, process.name) for process in conclusion.processes] == [(7, 1, "sort")]

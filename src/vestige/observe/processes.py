@@ -37,6 +37,10 @@ class Processes:
         at = self._current.get(pid)
         if at is not None:
             known = self.all[at]
+            above = self._current.get(parent) if parent else None
+            if not known.first:  # known by its number alone, from what it inherited
+                self.all[at] = Process(pid, parent, above, text or "", (), None, None, seq)
+                return
             # The same process once more, or another that was given its number? The kernel names a process after what it
             # executed (comm, 15 bytes), and one that has not executed anything yet after its parent.
             name = os.path.basename(known.executable)[:15] if known.executable else known.name
