@@ -730,9 +730,9 @@ def test_no_journal_however_wild_breaks_the_rules(events: list[Event], end: dict
 
 
 def test_a_process_known_by_what_it_inherited_is_the_one_that_is_seen_later() -> None:
-    follower = Follower(SETTING)
+    follower = Follower(SETTING, lambda path: path)
     inherited = Event("i", 10, 7, f"{ROOT}/in", None, os.O_RDONLY, Stat(1, 1, 1, 1, 1), "0")
-    for event in (Event("v", 0, text="1.0"), inherited, Event("p", 20, 7, flags=1, text="sort"), Event("r", 30, 7, f"{ROOT}/x")):
-        follower.feed(event)
+    for one in (Event("v", 0, text="1.0"), inherited, Event("p", 20, 7, flags=1, text="sort"), Event("r", 30, 7, f"{ROOT}/x")):
+        follower.feed(one)
     conclusion = follower.conclude(lambda _: None, lambda *_: None)
     assert [(process.pid, process.parent_pid, process.name) for process in conclusion.processes] == [(7, 1, "sort")]
