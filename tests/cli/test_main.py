@@ -120,6 +120,13 @@ def test_a_defect_is_one_line_and_a_traceback_only_for_those_who_ask(call: Calle
     assert "Traceback" in call("doctor").err
 
 
+def test_what_cannot_be_written_is_one_line(study: Study, call: Caller) -> None:
+    study.write("out.csv", "x")
+    study.record(writes=["out.csv"])
+    called = call("restore", "out.csv@last", "-o", "/proc/nothing.csv")
+    assert (called.code, called.err) == (1, "vestige: /proc: No such file or directory\n")
+
+
 def test_a_name_cannot_move_the_cursor(study: Study, call: Caller) -> None:
     called = call("show", "./evil\x1b[2J\nname")
     assert "\x1b" not in called.err

@@ -39,8 +39,7 @@ def main(words: Sequence[str] | None = None) -> int:
         return 130
     except OSError as error:
         _debug()
-        name = f"{os.fsdecode(error.filename)}: " if error.filename else ""
-        _say(f"{name}{error.strerror or error}")
+        _say(_what(error))
         return state.code(1)
     except Exception as error:
         _debug()
@@ -61,6 +60,14 @@ def _leave(code: int) -> None:
     if sys.stderr is not None:
         sys.stderr.flush()
     os._exit(code)
+
+
+def _what(error: OSError) -> str:
+    """The file and the reason; a hidden file of ours stands for its folder."""
+    if not isinstance(error.filename, str | bytes):
+        return error.strerror or str(error)
+    folder, name = os.path.split(os.fsdecode(error.filename))
+    return f"{folder if name.startswith('.tmp-') else os.path.join(folder, name)}: {error.strerror}"
 
 
 class _State:

@@ -26,7 +26,7 @@ Once Vestige has seen a file being made, what it saw counts for more.""",
         ("vestige adopt data/raw.csv --note 'downloaded from the portal'", "say where a raw file is from"),
         ("vestige adopt --input data/raw.csv clean.csv -- python clean.py", "say how a file was made"),
     ),
-    exits=(("0", "recorded"), ("1", "a file is not there, or nothing can be recorded here"), ("64", "wrong usage")),
+    exits=(("0", "recorded"), ("1", "a file is not there"), ("64", "wrong usage"), ("125", "nothing can be recorded here")),
 )
 
 

@@ -18,7 +18,7 @@ executes nothing. The record is a run of the kind capture: vestige show, diff an
         Option("json", "print the record"),
     ),
     examples=(("vestige capture --name before-upgrade", "remember how things stand today"),),
-    exits=(("0", "recorded"), ("1", "nothing can be recorded here"), ("64", "wrong usage")),
+    exits=(("0", "recorded"), ("1", "the parent is not known"), ("64", "wrong usage"), ("125", "nothing can be recorded here")),
 )
 
 
