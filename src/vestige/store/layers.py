@@ -50,6 +50,8 @@ class Layers:
         return self._newest_first(self.each(lambda index: index.uses_at(path, written=written)))
 
     def uses_by(self, run_id: str, *, written: bool) -> Sequence[Use]:
+        if len(self.layers) == 1:
+            return self.each(lambda index: index.uses_by(run_id, written=written))[0]
         for known, uses in self.each(lambda index: (index.summary(run_id), index.uses_by(run_id, written=written))):
             if known is not None:
                 return uses
