@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.ops.study import Study
-from vestige.errors import RecordingError, RefusedError
+from vestige.errors import NotFoundError, RefusedError, UsageError
 from vestige.ops.recording import Request, run
 
 
@@ -74,5 +74,11 @@ def test_strict_refuses_uncommitted_changes_before_anything_runs(study: Study) -
 def test_where_nothing_can_be_recorded_that_is_said(study: Study) -> None:
     project = study.project
     project.place.root = "/nonexistent"
-    with pytest.raises(RecordingError):
+    with pytest.raises(UsageError, match="/nonexistent is not a folder"):
         run(project, Request(command=("true",)))
+
+
+def test_a_parent_that_is_not_known_is_named_before_anything_runs(study: Study) -> None:
+    with pytest.raises(NotFoundError, match="known as 'nonsense'"):
+        run(study.project, Request(command=("touch", "ran"), parent="nonsense"))
+    assert not (study.root / "ran").exists()

@@ -14,8 +14,10 @@ import sys
 import time
 from collections.abc import Mapping
 from dataclasses import asdict
+from typing import Any
 
-from vestige.errors import RecordingError, RefusedError, VestigeError
+from vestige import errors
+from vestige.errors import RecordingError, VestigeError
 from vestige.model.run import Run
 from vestige.model.values import value
 from vestige.ops import find
@@ -70,7 +72,8 @@ def run(project: Project, request: Request) -> Run:
         raise RecordingError(f"the recording of {request.command[0]} ended with {code}")
     found = json.loads(said)
     if found["error"] is not None:
-        raise RefusedError(found["error"]) if found["refused"] else RecordingError(found["error"])
+        kind = getattr(errors, found["kind"], RecordingError)
+        raise kind(found["error"], hint=found["hint"])
     if found["run"] is None:
         raise RecordingError(f"{project.store} cannot be written: the command ended with {found['exit_code']}, unrecorded")
     return completed(project, found["run"])
@@ -100,33 +103,35 @@ def _work(root: str, ours: int, tell: int) -> None:
         document = json.load(pipe)
     os.environ.clear()
     os.environ.update(document["ours"])
-    project = open_project(root, root)
-    cwd = document["cwd"]
-    parent = document["parent"]
-    found: dict[str, object] = {"run": None, "exit_code": None, "error": None, "refused": False}
+    found: dict[str, object] = {"run": None, "exit_code": None, "error": None}
     try:
-        options = Options(
-            project.place,
-            project.config,
-            name=document["name"],
-            tags=document["tags"],
-            note=document["note"],
-            strict=document["strict"],
-            observe=document["observe"] or project.config.observe,
-            inputs=document["inputs"],
-            outputs=document["outputs"],
-            keep=document["keep"],
-            parent=None if parent is None else find.run_id(project, parent),
-            cwd=None if cwd is None else os.path.abspath(cwd),
-            environ=document["environ"],
-            echo="always" if document["echo"] else "never",
-        )
-        outcome = record(document["command"], options)
+        project = open_project(root, root)
+        outcome = record(document["command"], _options(project, document))
         found |= {"run": outcome.run_id, "exit_code": outcome.exit_code}
     except VestigeError as error:
-        found |= {"error": str(error), "refused": isinstance(error, RefusedError)}
+        found |= {"error": str(error), "hint": error.hint, "kind": type(error).__name__}
     with os.fdopen(tell, "w", encoding="ascii") as pipe:
         pipe.write(json.dumps(found) + "\n")
+
+
+def _options(project: Project, document: Mapping[str, Any]) -> Options:
+    cwd, parent = document["cwd"], document["parent"]
+    return Options(
+        project.place,
+        project.config,
+        name=document["name"],
+        tags=document["tags"],
+        note=document["note"],
+        strict=document["strict"],
+        observe=document["observe"] or project.config.observe,
+        inputs=document["inputs"],
+        outputs=document["outputs"],
+        keep=document["keep"],
+        parent=None if parent is None else find.run_id(project, parent),
+        cwd=None if cwd is None else os.path.abspath(cwd),
+        environ=document["environ"],
+        echo="always" if document["echo"] else "never",
+    )
 
 
 if __name__ == "__main__":
