@@ -60,7 +60,7 @@ def begin(argv: Sequence[str], environ: Mapping[str, str], options: Options) -> 
     folder = os.path.join(place.store, "active", run_id)
     os.makedirs(folder)
     now, sequence = time.time(), identity.sequence()
-    cwd = os.path.abspath(options.cwd or os.getcwd())
+    cwd = os.path.normpath(os.path.join(project.here(), options.cwd or ""))
     problems = list(options.problems)
     started: dict[str, object] = {
         "vestige": 1,
@@ -102,7 +102,11 @@ def begin(argv: Sequence[str], environ: Mapping[str, str], options: Options) -> 
     if outer and os.path.exists(os.path.join(outer, "events.jsonl")):
         begun.outer = outer
         started["outer"] = outer
-    begun.write("started.json", started)
+    try:
+        begun.write("started.json", started)
+    except OSError:
+        begun.discard()
+        raise
     return begun
 
 
@@ -112,10 +116,15 @@ def write(folder: str, name: str, document: object) -> None:
     temporary = f"{path}.{os.getpid()}"
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_CLOEXEC", 0), 0o666)
     try:
-        os.write(descriptor, (text(document) + "\n").encode("ascii"))
+        data = (text(document) + "\n").encode("ascii")
+        while data:
+            data = data[os.write(descriptor, data) :]
+        os.replace(temporary, path)
+    except OSError:
+        os.unlink(temporary)
+        raise
     finally:
         os.close(descriptor)
-    os.replace(temporary, path)
 
 
 def text(value: object) -> str:

@@ -58,9 +58,7 @@ def main(begun: Begun, config: Config, ground: Ground, code_of_run: CodeOfRun) -
     recorder.follow_until(ground.watched[0])
     with guarded:  # whoever stands in for a watcher that was killed has finished
         pass
-    run = recorder.finish()
-    if run is not None:
-        _tell(ground.done, compose.summary(run), recorder.warnings(run))
+    _end(recorder, ground.done)
 
 
 def finish(folder: str, config: Config | None = None, *, done: int | None = None, nothing_ran: bool = False) -> Run | None:
@@ -86,8 +84,19 @@ def finish(folder: str, config: Config | None = None, *, done: int | None = None
     if recorder.without_code:
         recorder.say("the recorder was killed before the code was taken")
     recorder.follow()
-    run = recorder.finish()
-    if run is not None and done is not None:
+    return _end(recorder, done)
+
+
+def _end(recorder: Recorder, done: int | None) -> Run | None:
+    """Write the record and say so on `done`; where there is no room for it, the next command tries again."""
+    try:
+        run = recorder.finish()
+    except OSError as error:
+        if done is not None:
+            why = f"its record cannot be written ({error.strerror}); vestige log tries again"
+            _tell(done, f"vestige: {recorder.id[-8:]} · {why}", [])
+        return None
+    if done is not None:
         _tell(done, compose.summary(run), recorder.warnings(run))
     return run
 
@@ -122,7 +131,10 @@ class Recorder:
         """Become the only one who finishes this run."""
         import fcntl
 
-        self._lock = os.open(os.path.join(self._folder, "lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        try:
+            self._lock = os.open(os.path.join(self._folder, "lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        except OSError:
+            return True  # a full disk; of two that write the same record, the first wins
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
@@ -230,8 +242,13 @@ class Recorder:
 
     # -- at the end -----------------------------------------------------------------------------------------------------
 
-    def finish(self) -> Run | None:
-        """Write the record, and remove the run's folder."""
+    @property
+    def id(self) -> str:
+        """The run's full id."""
+        return self._active.id
+
+    def finish(self) -> Run:
+        """Write the record, and remove the run's folder. Raises OSError where it cannot be written."""
         if self._code is not None:
             self._code.look_again()
         self._streams = self._await_streams()
@@ -244,13 +261,9 @@ class Recorder:
         attempt(context, "environment", lambda: self._environments.settle(context, conclusion))
         attempt(context, "code", lambda: self._settle_code(conclusion))
         run = compose.compose(self._parts(conclusion))
-        try:
-            Records(self._place.store).write(run)
-            if self.config.records == "commit":
-                share_by_git(self._place.store, share=True)
-        except OSError as error:
-            self._context.problems.append(f"the record cannot be written: {error}")
-            return None
+        Records(self._place.store).write(run)
+        if self.config.records == "commit":
+            attempt(context, "sharing", lambda: share_by_git(self._place.store, share=True))
         if self.config.catalogue:
             try:
                 ledger.append(os.path.join(project.state_dir(), "catalogue"), run, self._place)
