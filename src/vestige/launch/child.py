@@ -23,13 +23,15 @@ _CAPABILITIES = "security.capability"
 
 
 def find_program(name: str, path: str | None, cwd: str | None = None) -> str | int:
-    """Where a command lies, as a shell would find it; 127 where it does not, 126 where it must not be executed."""
-    base = cwd or os.getcwd()
+    """Where a command lies, as a shell would find it and call it; 127 where it does not, 126 where it must not be executed.
+
+    A path that is relative to `cwd` (None: the working directory) stays so: a script reads in it how it was called.
+    """
     if "/" in name:
-        return _executable(os.path.join(base, name))
+        return _executable(name, cwd)
     verdict: str | int = NOT_FOUND
-    for folder in (os.defpath if path is None else path).split(os.pathsep):
-        found = _executable(os.path.join(base, folder, name))
+    for folder in (os.defpath if path is None else path).split(os.pathsep) if name else ():
+        found = _executable(os.path.join(folder, name), cwd)
         if isinstance(found, str):
             return found
         if found == NOT_EXECUTABLE:
@@ -37,7 +39,8 @@ def find_program(name: str, path: str | None, cwd: str | None = None) -> str | i
     return verdict
 
 
-def _executable(path: str) -> str | int:
+def _executable(name: str, cwd: str | None) -> str | int:
+    path = os.path.join(cwd or "", name)
     try:
         found = os.stat(path)
     except PermissionError:
@@ -46,7 +49,7 @@ def _executable(path: str) -> str | int:
         return NOT_FOUND
     if stat.S_ISDIR(found.st_mode) or not os.access(path, os.X_OK):
         return NOT_EXECUTABLE
-    return path
+    return name
 
 
 def gains_privileges(path: str) -> bool:
@@ -92,6 +95,14 @@ def execute(
         number = error.errno or errno.EINVAL
         os.write(report, MESSAGE.pack(b"x", number))
         os._exit(NOT_FOUND if number == errno.ENOENT else NOT_EXECUTABLE)
+
+
+def replace(program: str, argv: Sequence[str], environ: Mapping[str, str]) -> None:
+    """Become the command in this very process, with the streams it was given. Raises OSError."""
+    for number in streams.held():
+        os.close(number)
+    _restore_signals()
+    _become(program, argv, environ)
 
 
 def _become(program: str, argv: Sequence[str], environ: Mapping[str, str]) -> None:
