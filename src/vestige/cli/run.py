@@ -78,9 +78,9 @@ def main(arguments: Arguments) -> int:
 def _options(arguments: Arguments) -> Options:
     from vestige.config import Config, load
     from vestige.record.options import Options
-    from vestige.store.project import locate
+    from vestige.store.project import here, locate
 
-    place = locate(os.getcwd(), arguments.value("project"))
+    place = locate(here(), arguments.value("project"))
     strict = arguments.switch("strict")
     problems: tuple[str, ...] = ()
     try:

@@ -142,7 +142,7 @@ def _provisional(active: Sequence[Active]) -> Iterator[Run]:
 
 def open_project(start: str | None = None, explicit: str | None = None) -> Project:
     """The project that holds `start` (the working directory); `explicit` names its root. Raises UsageError."""
-    return Project(project.locate(os.getcwd() if start is None else start, explicit))
+    return Project(project.locate(project.here() if start is None else start, explicit))
 
 
 def project_of(path: str, explicit: str | None = None) -> Project:

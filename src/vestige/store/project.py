@@ -91,6 +91,17 @@ def project_id(store: str) -> str | None:
     return line if fits else None
 
 
+def here() -> str:
+    """The working directory; of one that was deleted, where it lay."""
+    try:
+        return os.getcwd()
+    except OSError:
+        try:
+            return os.readlink("/proc/self/cwd").removesuffix(" (deleted)")
+        except OSError:
+            return os.sep
+
+
 def state_dir() -> str:
     """What must not be lost and belongs to the user: the catalogue, stores of places that cannot hold one, the key."""
     return os.path.join(_base("XDG_STATE_HOME", ".local/state"), "vestige")
