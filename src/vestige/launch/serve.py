@@ -26,13 +26,18 @@ _NOTED = ("SIGWINCH", "SIGCONT", "SIGTSTP", "SIGTTIN", "SIGTTOU")
 
 
 class Result:
-    """How the command ended: wait status (None where nobody knows), or the errno that kept it from starting."""
+    """How the command ended: wait status (None where nobody knows), or the errno that kept it from starting.
 
-    __slots__ = ("exec_errno", "status")
+    `command` is its number (0: it was never started), `unwritten` says why the store could not be written any more.
+    """
+
+    __slots__ = ("command", "exec_errno", "status", "unwritten")
 
     def __init__(self) -> None:
         self.status: int | None = None
         self.exec_errno = 0
+        self.command = 0
+        self.unwritten: str | None = None
 
 
 def exit_code(result: Result) -> int:
@@ -139,7 +144,7 @@ class _Launcher:
             return False
         kind, number = child.MESSAGE.unpack(data)
         if kind == b"p":
-            self._command = number
+            self._command = self._result.command = number
         elif kind == b"s":
             self._stopped(number)
         elif kind == b"e":
@@ -155,7 +160,8 @@ class _Launcher:
                 pid, status = os.waitpid(-1, 0)
             except ChildProcessError:
                 return None
-            if pid == self._command:
+            # Killed before it could say the command's number, the watcher had no other child.
+            if pid == self._command or (not self._command and pid != self._watcher):
                 return status
 
     # -- signals ---------------------------------------------------------------------------------------------------------
@@ -329,8 +335,8 @@ class _Launcher:
             os.write(descriptor, ("{" + ",".join(parts) + "}\n").encode())
             os.close(descriptor)
             os.replace(name + ".new", name)
-        except OSError:
-            pass
+        except OSError as error:
+            self._result.unwritten = error.strerror
 
 
 def _pass_on(left: list[tuple[int, int]], master: int) -> None:

@@ -12,12 +12,13 @@ other two while the command runs; when it has ended, for a second at most.
 
 from __future__ import annotations
 
+import errno
 import os
 import select
 import sys
 import time
 
-from vestige.errors import RecordingError, RefusedError
+from vestige.errors import RecordingError, RefusedError, VestigeError
 from vestige.launch import child, serve, streams
 from vestige.record import identity, secrets
 from vestige.record.journal import Begun, begin
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 
 _PATIENCE = 1.0  # seconds that the exit status may wait for the record to be complete
 _PR_SET_CHILD_SUBREAPER = 36
+#: What keeps a command from starting because of us: nobody answers for its filter any more, or we hold too much open.
+_OURS = frozenset({errno.ENOSYS, errno.EPIPE, errno.EMFILE, errno.ENFILE})
 
 
 def record(argv: Sequence[str], options: Options) -> Outcome:
@@ -37,15 +40,15 @@ def record(argv: Sequence[str], options: Options) -> Outcome:
 
     Raises RefusedError, and RecordingError where Vestige cannot record, both with `strict` only, before the command starts.
     """
-    environ = dict(os.environ if options.environ is None else options.environ)
+    environ = _environment() if options.environ is None else dict(options.environ)
     found = child.find_program(argv[0], environ.get("PATH"), options.cwd)
     begun: Begun | None
     try:
         begun = begin(argv, environ, options)
-    except OSError as error:
+    except Exception as error:
         if options.strict:
             raise RecordingError(f"nothing can be recorded here: {error}", hint="nothing was run") from error
-        _say(options, f"vestige: {_place(error)} cannot be written ({error.strerror}); the command runs unrecorded")
+        _say(options, f"vestige: {_reason(error)}; the command runs unrecorded")
         begun = None
     if begun is not None and (options.strict or options.config.dirty == "refuse") and options.kind == "command":
         _refuse_dirty(begun, options)
@@ -66,17 +69,20 @@ def _run(program: str, argv: Sequence[str], environ: dict[str, str], options: Op
         environ["VESTIGE_RUN_ID"] = begun.id
         environ["VESTIGE_RUN_NAME"] = begun.name or begun.id[-8:]
         environ["VESTIGE_RUN_DIR"] = begun.folder
-    standard = streams.inspect(stdin=options.stdin, stdout=options.stdout, stderr=options.stderr)
-    standard.open(begun.folder if begun else None, options.config.streams)
-    import _socket
-
-    ours, theirs = _socket.socketpair()
-    done_read, done_write = os.pipe()
-    _become_subreaper()
     for stream in (sys.stdout, sys.stderr):
         if stream is not None:  # None where it is closed
             stream.flush()
-    watcher = os.fork()
+    standard = streams.inspect(stdin=options.stdin, stdout=options.stdout, stderr=options.stderr)
+    import _socket
+
+    try:
+        standard.open(begun.folder if begun else None, options.config.streams)
+        ours, theirs = _socket.socketpair()
+        done_read, done_write = os.pipe()
+        _become_subreaper()
+        watcher = os.fork()
+    except OSError as error:
+        return _alone(program, argv, environ, options, begun, str(error.strerror))
     if watcher == 0:
         status = 1
         try:
@@ -91,14 +97,38 @@ def _run(program: str, argv: Sequence[str], environ: dict[str, str], options: Op
     standard.close_child_side()
     result = serve.serve(standard, ours.fileno(), watcher)
     code = serve.exit_code(result)
+    if result.exec_errno in _OURS or (result.status is None and not result.command):
+        return _alone(program, argv, environ, options, begun, os.strerror(result.exec_errno or errno.ECHILD))
     if result.exec_errno:
         _say(options, f"vestige: {argv[0]}: {os.strerror(result.exec_errno)}", always=True)
     if begun is not None and result.status is not None and not os.path.exists(os.path.join(begun.folder, "ended.json")):
         _end_for_the_watcher(begun, result.status)
     summary = _await(done_read)
     os.close(done_read)
-    _close(options, begun, summary)
+    _close(options, begun, summary, result.unwritten)
     return Outcome(code, begun.id if begun else None, complete=summary is not None)
+
+
+def _alone(
+    program: str, argv: Sequence[str], environ: dict[str, str], options: Options, begun: Begun | None, why: str
+) -> Outcome:
+    """The command has not been started, and cannot be with us in between: become it. Nothing of it is recorded."""
+    if begun is not None:
+        begun.discard()
+    if options.confine is not None or options.stdin or options.stdout or options.stderr:
+        raise RecordingError(f"{argv[0]} cannot be started: {why}")
+    _say(options, f"vestige: recording is not possible ({why}); the command runs unrecorded")
+    for name in ("VESTIGE_RUN_ID", "VESTIGE_RUN_NAME", "VESTIGE_RUN_DIR"):
+        environ.pop(name, None)
+    _become_subreaper(0)
+    if options.cwd is not None:
+        os.chdir(options.cwd)
+    try:
+        child.replace(program, argv, environ)
+    except OSError as error:
+        _say(options, f"vestige: {argv[0]}: {error.strerror}", always=True)
+        return Outcome(child.NOT_FOUND if error.errno == errno.ENOENT else child.NOT_EXECUTABLE, None, complete=True)
+    raise AssertionError  # we are the command now
 
 
 def _end_for_the_watcher(begun: Begun, status: int) -> None:
@@ -126,11 +156,14 @@ def _await(done: int) -> str | None:
     return None
 
 
-def _close(options: Options, begun: Begun | None, summary: str | None) -> None:
+def _close(options: Options, begun: Begun | None, summary: str | None, unwritten: str | None) -> None:
     """The one closing line."""
     if begun is None:
         return
     name = f" {begun.name}" if begun.name else ""
+    if summary is None and unwritten is not None:
+        _say(options, f"vestige: {begun.id[-8:]}{name} · its record cannot be written ({unwritten}); vestige log tries again")
+        return
     if summary is None:
         _say(options, f"vestige: {begun.id[-8:]}{name} · finishing in the background")
         return
@@ -150,8 +183,26 @@ def _say(options: Options, line: str, *, always: bool = False) -> None:
         pass
 
 
-def _place(error: OSError) -> str:
-    return os.fsdecode(error.filename) if error.filename else "the store"
+def _reason(error: Exception) -> str:
+    if not isinstance(error, OSError):
+        return f"{type(error).__name__}: {error}"
+    place = os.fsdecode(error.filename) if error.filename else "the store"
+    return f"{place} cannot be written ({error.strerror})"
+
+
+def _environment() -> dict[str, str]:
+    """Ours, but for what Python itself puts into it where the locale is C (PEP 538)."""
+    environ = dict(os.environ)
+    if environ.get("LC_CTYPE") in ("C.UTF-8", "C.utf8", "UTF-8"):
+        try:
+            with open("/proc/self/environ", "rb", 0) as file:
+                given = [one for one in file.readall().split(b"\0") if one.startswith(b"LC_CTYPE=")]
+        except OSError:
+            return environ
+        del environ["LC_CTYPE"]
+        if given:
+            environ["LC_CTYPE"] = os.fsdecode(given[0][9:])
+    return environ
 
 
 def _refuse_dirty(begun: Begun, options: Options) -> None:
@@ -168,16 +219,19 @@ def _never_started(begun: Begun, options: Options, code: int, problem: str) -> N
     """A record of a command that could not be started."""
     from vestige.record import recorder
 
-    begun.end(code << 8, problem=problem)
-    recorder.finish(begun.folder, options.config, nothing_ran=True)
+    try:
+        begun.end(code << 8, problem=problem)
+        recorder.finish(begun.folder, options.config, nothing_ran=True)
+    except (OSError, VestigeError):
+        pass  # a full disk: the next command tries again
 
 
-def _become_subreaper() -> None:
+def _become_subreaper(whether: int = 1) -> None:
     """Should the watcher be killed, its child becomes ours, and its status can still be passed on."""
     if sys.platform == "linux":
         import ctypes
 
-        ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+        ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, whether, 0, 0, 0)
 
 
 __all__ = ["Options", "Outcome", "identity", "project", "record", "secrets"]

@@ -43,6 +43,10 @@ class Ground:
         self.recorder = 0
         #: the kernel's message is received into this page, so that a stand-in knows what was not answered
         self.message = (ctypes.c_char * 80).from_buffer(mmap.mmap(-1, mmap.PAGESIZE))
+        self.snapshot = self.watched = (-1, -1)
+
+    def open(self) -> None:
+        """Make the pipes: the command must not hold them, since their ends say who has been killed."""
         self.snapshot = os.pipe()
         self.watched = os.pipe()
 
@@ -74,12 +78,14 @@ def main(
     ours, theirs = _socket.socketpair()
     ground.command = os.fork()
     if ground.command == 0:
+        ours.close()  # the listener that lies in it, should nobody take it out, must end with the watcher
         _command(program, argv, environ, options, begun, standard, theirs.fileno(), control)
     theirs.close()
     if not own_session:
         os.setsid()
     _ignore_signals()
     _send(control, b"p", ground.command)
+    ground.open()
     if begun is not None:
         ground.method = _agree(ours.fileno(), ground, begun, program, options)
     ours.close()
@@ -97,20 +103,39 @@ def main(
     }
     begun.started["processes_of_vestige"] = processes
     begun.started["method"] = ground.method
-    ground.recorder = os.fork()
+    ground.recorder = _fork()
     if ground.recorder == 0:
         processes["recorder"] = identity.process(os.getpid())
         _recorder(ground, begun, options)
     os.close(ground.snapshot[1])
     os.close(ground.watched[0])
-    processes["recorder"] = identity.process(ground.recorder)
-    begun.write("started.json", begun.started)
+    if ground.recorder < 0:
+        ground.recorder = 0  # we finish the record ourselves, in the end
+    else:
+        processes["recorder"] = identity.process(ground.recorder)
+    _write(begun, "started.json", begun.started)
     Parent(ground, begun, options).watch()
     os.close(ground.watched[1])
     if ground.recorder == 0:
         from vestige.record import recorder
 
         recorder.finish(begun.folder, done=done)
+
+
+def _fork() -> int:
+    """As fork(2); -1 where no process is to be had."""
+    try:
+        return os.fork()
+    except OSError:
+        return -1
+
+
+def _write(begun: Begun, name: str, document: object) -> None:
+    """A document of the journal, unless the disk is full: the command needs us all the same."""
+    try:
+        begun.write(name, document)
+    except OSError:
+        pass
 
 
 def _begin_journal(begun: Begun, standard: streams.Streams, ground: Ground) -> list[tuple[str, os.stat_result]]:
@@ -160,6 +185,7 @@ def _observes(program: str, options: Options) -> bool:
     """Whether the kernel is to be asked: not where a program must gain privileges, which a filter would forbid."""
     if options.observe not in ("auto", "notify") or not notify.supported():
         return False
+    program = os.path.join(options.cwd or "", program)
     return options.observe == "notify" or os.geteuid() == 0 or not child.gains_privileges(program)
 
 
@@ -283,13 +309,16 @@ class Parent:
             while not self._reap(block=True):
                 pass
         if begun is not None:
-            begun.write("closed.json", {"seq": identity.sequence(), "unreadable": self._watch.unreadable if self._watch else 0})
+            unreadable = self._watch.unreadable if self._watch else 0
+            _write(begun, "closed.json", {"seq": identity.sequence(), "unreadable": unreadable})
 
     def _watcher(self, listener: int, begun: Begun) -> watcher.Watch:
         place = begun.place
-        journal = os.open(
-            os.path.join(begun.folder, "events.jsonl"), os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o666
-        )
+        flags = os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC
+        try:
+            journal = os.open(os.path.join(begun.folder, "events.jsonl"), flags | os.O_CREAT, 0o666)
+        except OSError:
+            journal = os.open("/dev/full", flags)  # so that what is lost is counted
         own = tuple(folder.rstrip("/") + "/" for folder in project.own_folders(place))
         save = preimage.saver(Objects(place.store), preimage.rule(self._options.config, place.root))
         return watcher.Watch(
