@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from vestige.model import wire
@@ -12,6 +11,7 @@ from vestige.model.files import Digest
 from vestige.model.lineage import File, Step
 from vestige.model.run import Summary, short
 from vestige.model.staleness import STATES, FileState
+from vestige.model.values import value
 from vestige.ops.trace import Trace
 from vestige.report.style import printable, quoted
 
@@ -51,7 +51,7 @@ def document(trace: Trace) -> dict[str, Any]:
 # --- what all forms share --------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Thing:
     """What is shown as one: a file, the members of a directory that is one thing, or very many files of one folder."""
 

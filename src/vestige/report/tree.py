@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 from vestige.model.lineage import File, Origin, Step
 from vestige.model.run import Summary, short
+from vestige.model.values import value
 from vestige.ops.trace import Trace
 from vestige.report import style as styles
 from vestige.report.style import Style, printable
@@ -29,7 +29,7 @@ def tree(trace: Trace, style: Style, now: float) -> Iterator[str]:
     return _Tree(trace, style, now).lines()
 
 
-@dataclass(slots=True)
+@value(frozen=False)
 class _Row:
     """A line in the making: what is drawn before it, a file with its state or a step with its facts."""
 
@@ -41,7 +41,7 @@ class _Row:
     meaning: styles.Meaning = "plain"
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class _Node:
     """A file or a step that is still to be drawn. `level` counts the lines that lead to it from the left edge."""
 
