@@ -171,8 +171,8 @@ def _file(trace: Trace, file: File, reader: str | None = None) -> dict[str, Any]
     if state.causes:
         found["causes"] = [_path(one.path) | {"wrong": one.wrong, "by": one.by, "sure": one.sure} for one in state.causes]
         found["more_causes"] = state.more
-    for key, value in (("clock", file.clock), ("circular", file.knotted), ("removed", file.removed)):
-        if value:
+    for key, said in (("clock", file.clock), ("circular", file.knotted), ("removed", file.removed)):
+        if said:
             found[key] = True
     if file.thing is not None:
         found["directory"] = _path(file.thing)["path"]
