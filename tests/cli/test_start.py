@@ -61,7 +61,7 @@ print(*sorted(set(sys.modules) - before))
 
 
 def test_a_recorded_command_loads_no_more_than_this(tmp_path: Path) -> None:
-    done = subprocess.run([sys.executable, "-I", "-c", CODE], cwd=tmp_path, capture_output=True, text=True, check=True)
+    done = subprocess.run([sys.executable, "-c", CODE], cwd=tmp_path, capture_output=True, text=True, check=True)
     loaded = set(done.stdout.split())
     ours = {name for name in loaded if name.startswith("vestige") and not name.startswith("vestige.launch.")}
     assert loaded - ours - {name for name in loaded if name.startswith("vestige.launch.")} <= ALLOWED

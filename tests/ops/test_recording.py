@@ -31,7 +31,8 @@ def test_the_record_is_complete_when_it_is_returned(study: Study) -> None:
     assert study.project.records.path_of(found.id) is not None
 
 
-def test_a_command_that_fails_is_a_record_and_no_exception(study: Study) -> None:
+def test_a_command_that_fails_is_a_record_and_no_exception(study: Study, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "/usr/bin:/bin")
     assert run(study.project, Request(command=("sh", "-c", "exit 3"))).exit_code == 3
     found = run(study.project, Request(command=("no-such-command",)))
     assert (found.exit_code, found.status) == (127, "failed")
