@@ -186,14 +186,14 @@ class Snapshots:
         For code that was used although it is no source: ignored by git, or outside the project. Returns the same
         `taken` where nothing is new; call `complete` on what is returned.
         """
-        from vestige.capture import building
-        from vestige.model.values import replace
-
         if not files or (taken.code.snapshot is None and not self._observed_only):
             return taken
         known = self._name_of(taken, files)
         if known is not None and remembered.text(f"{self._cache}-used") == known:
             return taken
+        from vestige.capture import building
+        from vestige.model.values import replace
+
         try:
             self._store.init()
             database = self._store.database([source.repository.objects for source in taken.sources])

@@ -6,8 +6,6 @@ text only, so that they can be asked for every path of a run, and asked again wh
 
 from __future__ import annotations
 
-from functools import lru_cache
-
 from vestige.model.values import NamedTuple
 
 TYPE_CHECKING = False
@@ -138,9 +136,14 @@ def is_source(name: str) -> bool:
     return _is_source(name, _suffix(name))
 
 
-@lru_cache(maxsize=16)
+_PREPARED: dict[Setting, Rules] = {}
+
+
 def _rules(setting: Setting) -> Rules:
-    return Rules(setting)
+    if setting not in _PREPARED:
+        _PREPARED.clear()
+        _PREPARED[setting] = Rules(setting)
+    return _PREPARED[setting]
 
 
 def _place_in_dotfolder(rest: str, *, written: bool) -> Placed | None:

@@ -32,8 +32,8 @@ def sequence() -> int:
 def boot() -> str | None:
     """The identity of this boot of the host; None where the system does not say."""
     try:
-        with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
-            return file.read().strip()
+        with open("/proc/sys/kernel/random/boot_id", "rb") as file:
+            return file.read().decode("ascii").strip()
     except OSError:
         return None
 

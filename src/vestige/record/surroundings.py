@@ -74,7 +74,7 @@ def variables(context: Context, config: Config, place: Place) -> None:
     name = digest.of_bytes(key + state)
     cached = os.path.join(project.cache_dir(place), "variables.json")
     try:
-        with open(cached, encoding="ascii") as file:
+        with open(cached, "rb") as file:
             document = plain.loads(file.read())
     except (OSError, ValueError):
         document = {}
@@ -90,8 +90,8 @@ def _write_quietly(path: str, text: str) -> None:
     try:
         os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
         temporary = f"{path}.{os.getpid()}"
-        with open(temporary, "w", encoding="ascii") as file:
-            file.write(text)
+        with open(temporary, "wb") as file:
+            file.write(text.encode("ascii"))
         os.replace(temporary, path)
     except OSError:
         pass
@@ -126,6 +126,8 @@ def with_declared(
 
 def _items(patterns: Sequence[str], root: str) -> list[str]:
     """The files of items, as they are now: patterns relative to the root."""
+    if not patterns:
+        return []
     from glob import glob
 
     return [os.path.join(root, path) for pattern in patterns for path in sorted(glob(pattern, root_dir=root, recursive=True))]
