@@ -151,6 +151,7 @@ def _original(project: Project, run: Run) -> Run:
 
 def _question(project: Project, judged: tuple[Judged, ...], at_hand: AtHand, mode: Mode) -> Question:
     """The lineage of what is judged. A run that cannot be executed by itself is replaced by the one around it that can."""
+    archive = _Archive(project)
     runs: dict[str, Run] = {}
     instead: dict[str, str] = {}
     wanted = {(one.run, one.path): _version(project, one) for one in judged}
@@ -160,7 +161,7 @@ def _question(project: Project, judged: tuple[Judged, ...], at_hand: AtHand, mod
         for run_id in (*(one.run for one in judged), *(step.run.id for step in lineage.steps)):
             if run_id in instead or run_id in runs:
                 continue
-            run = runs[run_id] = find.record(project, run_id)
+            run = runs[run_id] = archive.record(run_id)
             around = _around(project, run, at_hand)
             if around is not None:
                 runs.setdefault(around.id, around)
@@ -207,6 +208,29 @@ def _row(run: Run, judged: Judged) -> Use:
 
 
 # -- what is at hand ----------------------------------------------------------------------------------------------------
+
+
+class _Archive:
+    """The records of many runs: their files are looked for all at once, as soon as there are more than a few."""
+
+    _FEW = 20
+
+    def __init__(self, project: Project) -> None:
+        self._project = project
+        self._read = 0
+        self._paths: dict[str, str] | None = None
+
+    def record(self, run_id: str) -> Run:
+        """One run. Raises NotFoundError, DamagedError, NewerFormatError."""
+        self._read += 1
+        if self._read > self._FEW and self._paths is None:
+            self._paths = {path.rpartition("-")[2]: path for path in self._project.records.paths()}
+        path = (self._paths or {}).get(f"{run_id[-8:]}.json")
+        if path is not None:
+            run = self._project.records.load(path)
+            if run.id == run_id:
+                return run
+        return find.record(self._project, run_id)
 
 
 class _Shelf:
