@@ -34,8 +34,8 @@ def find_program(name: str, path: str | None, cwd: str | None = None) -> str | i
         found = _executable(os.path.join(folder, name), cwd)
         if isinstance(found, str):
             return found
-        if found == NOT_EXECUTABLE:
-            verdict = found
+        if found == NOT_EXECUTABLE and os.access(os.path.join(cwd or "", folder), os.X_OK):
+            verdict = found  # in a folder that must not be looked into, nothing is found
     return verdict
 
 
