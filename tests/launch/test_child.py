@@ -37,7 +37,7 @@ def test_the_first_executable_along_the_path_is_found(folders: tuple[Path, Path]
     assert child.find_program("x", str(one)) == 126
     assert child.find_program("one", str(one.parent)) == 126
     assert child.find_program("x/y", str(two)) == 127
-    assert child.find_program("./x", "/nowhere", str(two)) == f"{two}/./x"
+    assert child.find_program("./x", "/nowhere", str(two)) == "./x"
 
 
 def test_setuid_programs_of_others_gain_privileges_and_ours_do_not(tmp_path: Path) -> None:

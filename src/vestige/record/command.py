@@ -47,7 +47,7 @@ def record(argv: Sequence[str], options: Options) -> Outcome:
         begun = begin(argv, environ, options)
     except Exception as error:
         if options.strict:
-            raise RecordingError(f"nothing can be recorded: {_place(error)}: {error.strerror}", hint="nothing was run") from error
+            raise RecordingError(f"nothing can be recorded: {_reason(error)}", hint="nothing was run") from error
         _say(options, f"vestige: {_reason(error)}; the command runs unrecorded")
         begun = None
     if begun is not None and (options.strict or options.config.dirty == "refuse") and options.kind == "command":
