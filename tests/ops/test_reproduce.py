@@ -540,6 +540,12 @@ def test_recorded_environments_are_not_restored_yet(lab: Lab) -> None:
     assert done.stderr.count("\n") == 1
 
 
+def test_something_can_be_made_again_inside_a_run(lab: Lab) -> None:
+    lab.sh("run sh -c 'echo made > out.txt; sort out.txt > two.txt'")
+    lab.sh(f"run {sys.executable} -m vestige reproduce two.txt")
+    assert lab.read("two.txt") == "made\n"
+
+
 def test_a_project_that_was_moved_is_made_again_where_it_is(lab: Lab, tmp_path: Path) -> None:
     lab.write("in.csv", "a\n")
     lab.sh(f"run sh -c 'cat {lab.root}/in.csv > {lab.root}/out.txt'")

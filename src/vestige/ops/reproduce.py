@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from typing import Any
 
 from vestige.capture import digest
@@ -105,9 +105,7 @@ def carry_out(
         done = session.carry_out(made, setting, executor, watching or _unwatched, options.jobs)
     for one in done:
         _note(project, one, options)
-    judgements = tuple(
-        Judgement(one.step.run.id, verdict, verdict.path in one.step.judged) for one in done for verdict in one.verdicts
-    )
+    judgements = tuple(judgement for one in done for judgement in _judgements(one))
     code = verify.exit_code([one.verdict for one in judgements if one.asked], exact=options.exact)
     return Reproduction(
         environment=options.environment,
@@ -117,6 +115,14 @@ def carry_out(
         exit_code=code,
         seconds=time.monotonic() - began,
     )
+
+
+def _judgements(done: Done) -> Iterator[Judgement]:
+    """What is said of a step's outputs. What it left in temporary folders is not shown, unless it was asked for."""
+    shown = {use.path for use in done.step.expected if use.role != "temporary"} | done.step.judged
+    for verdict in done.verdicts:
+        if verdict.path in shown:
+            yield Judgement(done.step.run.id, verdict, verdict.path in done.step.judged)
 
 
 def _unwatched(_number: int, _state: session.State) -> None:

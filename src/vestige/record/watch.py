@@ -196,7 +196,10 @@ def _install(socket: int, begun: Begun, environ: dict[str, str]) -> None:
     except notify.RefusedError as refused:
         notify.send_refusal(socket, refused.errno)
         if not _joins(begun, refused.errno):
-            _audit(begun, environ)
+            try:
+                _audit(begun, environ)
+            except OSError:
+                pass  # behind the walls of a reproduction nothing can be prepared any more
         return
     environ["VESTIGE_JOURNAL"] = begun.folder
     notify.send_listener(socket, listener)

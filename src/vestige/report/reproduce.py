@@ -8,11 +8,12 @@ from shlex import join
 from typing import Any
 
 from vestige.model import wire
+from vestige.model.files import FileUse
 from vestige.model.run import Run, label, short
 from vestige.ops.reproduce import Judgement, Reproduction
 from vestige.report import style as styles
 from vestige.report.style import Style
-from vestige.reproduce.plan import Plan, Supply
+from vestige.reproduce.plan import Plan, Step, Supply
 from vestige.reproduce.session import Done, State
 
 _IN = {"current": "in the present environment"}
@@ -48,7 +49,7 @@ def plan(planned: Plan, style: Style) -> Iterator[str]:
         width = max((styles.cells(path) for path, _ in rows), default=0)
         for path, whence in rows:
             yield f"     {styles.pad(path, width)}  {style.paint(whence, 'faint')}"
-        for use in step.expected:
+        for use in _made(step):
             mark = style.paint("judged", "strong") if use.path in step.judged else ""
             yield f"     {style.arrow} {styles.printable(use.path)}  {mark}".rstrip()
 
@@ -61,7 +62,7 @@ def plan_lines(planned: Plan) -> Iterator[str]:
             yield f"could not {short(step.run.id)} {name}: {styles.printable('; '.join(step.obstacles))}"
             continue
         fed = ", ".join(f"{styles.quoted(one.use.path)} [{_tag(one)}]" for one in _shown(step.supplies))
-        yield f"{fed or '(no inputs)'} -> {name} -> {', '.join(styles.quoted(use.path) for use in step.expected)}"
+        yield f"{fed or '(no inputs)'} -> {name} -> {', '.join(styles.quoted(use.path) for use in _made(step))}"
 
 
 def plan_document(planned: Plan) -> dict[str, Any]:
@@ -220,6 +221,11 @@ def _commit(run: Run) -> str:
 def _shown(supplies: Sequence[Supply]) -> list[Supply]:
     """What is worth a line: not the code that comes as one."""
     return [one for one in supplies if one.source not in ("snapshot", "link")]
+
+
+def _made(step: Step) -> list[FileUse]:
+    """What is worth a line: not what is left in temporary folders, unless it was asked for."""
+    return [use for use in step.expected if use.role != "temporary" or use.path in step.judged]
 
 
 def _fed(one: Supply, numbers: dict[str, int]) -> str:

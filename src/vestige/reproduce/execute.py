@@ -20,6 +20,7 @@ from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Executor, Future
 from contextlib import contextmanager
 from contextvars import ContextVar
+from importlib import import_module
 from typing import Any, ParamSpec, TypeVar
 
 from vestige.config import Config
@@ -31,6 +32,7 @@ from vestige.store.project import Place
 P = ParamSpec("P")
 T = TypeVar("T")
 
+_NEEDED = ("vestige.record.command", "vestige.record.watch", "vestige.record.recorder")
 _TAIL = 4096  # bytes of what a step said that are shown when it fails
 _GRACE = 3.0  # seconds from a request to end to the end
 _SETTLING = 30.0  # seconds that a record may take after its command has ended
@@ -95,6 +97,8 @@ _stop: ContextVar[int | None] = ContextVar("stop", default=None)
 @contextmanager
 def executor(jobs: int) -> Iterator[Executor]:
     """Where steps are executed, `jobs` at once. When it is left by an exception, nothing is left running."""
+    for module in _NEEDED:  # now, so that not every step loads them anew
+        import_module(module)
     if jobs <= 1:
         yield Serial()
         return
@@ -114,8 +118,9 @@ def executor(jobs: int) -> Iterator[Executor]:
 def run(job: Job) -> Ending:
     """Execute one step and wait for its end. KeyboardInterrupt ends it, and whatever it started."""
     output, report = os.pipe(), os.pipe()
-    sys.stdout.flush()
-    sys.stderr.flush()
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None:
+            stream.flush()
     began = time.monotonic()
     keeper = os.fork()
     if keeper == 0:
