@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from tests.ops.lab import Lab
+from tests.store.permissions import read_only
 from vestige.errors import CouldNotError, NotFoundError
 from vestige.ops import find
 from vestige.ops import reproduce as ops
@@ -538,6 +539,24 @@ def test_recorded_environments_are_not_restored_yet(lab: Lab) -> None:
     done = lab.vestige("reproduce", "out.txt", "--env", "recorded")
     assert done.returncode == 2
     assert done.stderr.count("\n") == 1
+
+
+def test_where_nothing_can_be_recorded_things_are_made_again_all_the_same(lab: Lab) -> None:
+    run = lab.sh("run sh -c 'echo made > out.txt'")
+    with read_only(lab.project.store):
+        made = again(lab, "out.txt")
+        assert words(made) == {"out.txt": "identical"}
+    assert [done.ending.run for done in made.steps if done.ending] == [None]
+    assert lab.last().id == run.id
+
+
+def test_several_things_are_made_again_with_what_they_share_made_once(lab: Lab) -> None:
+    lab.sh("run sh -c 'echo some long content > a.txt'")
+    lab.sh("run sh -c 'sort a.txt > b.txt'")
+    lab.sh("run sh -c 'wc -c < a.txt > c.txt'")
+    made = again(lab, "b.txt", "c.txt")
+    assert words(made) == {"b.txt": "identical", "c.txt": "identical"}
+    assert len(made.steps) == 3
 
 
 def test_something_can_be_made_again_inside_a_run(lab: Lab) -> None:
