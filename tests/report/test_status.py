@@ -5,6 +5,7 @@ import re
 from dataclasses import replace
 
 from tests.model.history import History
+from tests.report.test_trace import DESCRIPTION, keys
 from tests.report.traced import NOW
 from vestige.model.run import Summary
 from vestige.model.staleness import STATES, Cause, FileState, State
@@ -130,3 +131,8 @@ def test_the_document_has_every_file_and_a_version() -> None:
 def test_every_state_has_a_colour_of_its_meaning() -> None:
     for state in STATES:
         assert Style(colour=True).word(state) != state
+
+
+def test_every_key_of_the_document_is_described() -> None:
+    described = DESCRIPTION.read_text(encoding="utf-8").partition("vestige status --json")[2]
+    assert [key for key in keys(document(FULL)) - {"wrong", "by", "sure"} if f'"{key}"' not in described] == []

@@ -4,6 +4,7 @@ import json
 import re
 import time
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -13,6 +14,8 @@ from vestige.report.dot import dot
 from vestige.report.style import Style, cells
 from vestige.report.trace import document, lines
 from vestige.report.tree import tree
+
+DESCRIPTION = Path(__file__).parents[2] / "docs" / "lineage.md"
 
 
 def named(history: History, run: str, **changes: object) -> History:
@@ -399,3 +402,22 @@ def test_the_graph_keeps_quotes_and_line_breaks_in_names() -> None:
     graph = "\n".join(dot(traced(History().run("a", 10, [], ['q"uo\\te\n@o']), 'q"uo\\te\n@o')))
     assert 'label="q\\"uo\\\\te\\\\n"' in graph
     assert len([line for line in graph.splitlines() if "label=" in line]) == 2
+
+
+def keys(document: object) -> set[str]:
+    """Every key of a document, at any depth."""
+    if isinstance(document, dict):
+        return set(document).union(*map(keys, document.values()))
+    return set().union(*map(keys, document)) if isinstance(document, list) else set()
+
+
+def test_every_key_of_the_document_is_described() -> None:
+    history = (
+        History()
+        .run("a", 1060, ["r@r"], ["x.zarr/0@0", file("x.zarr@d", kind="directory")], host="other")
+        .run("b", 1000, [file("x.zarr/0@0", deleted=True), file("\udcff@u")], ["y@y"])
+    )
+    found = keys(document(traced(history, "y@y", {"r": "other"})))
+    assert found >= {"clock", "directory", "removed", "causes", "encoding"}
+    described = DESCRIPTION.read_text(encoding="utf-8")
+    assert [key for key in found | {"circular"} if f'"{key}"' not in described] == []

@@ -27,7 +27,7 @@ In a pipe it prints a line a step, raw inputs first, in an order in which the st
         ("vestige trace --down data/raw.csv", "what depends on this?"),
         ("vestige trace --depth 1 models/clf.joblib", "only the last step"),
     ),
-    exits=(("0", "found"), ("1", "nothing is known of the file"), ("64", "wrong usage")),
+    exits=(("0", "found"), ("1", "nothing is known of the file, or it may come from several runs"), ("64", "wrong usage")),
 )
 
 
@@ -55,4 +55,4 @@ def main(arguments: Arguments) -> int:
         from vestige.report.trace import lines
 
         out.lines(lines(found))
-    return 0
+    return int(found.lineage.target.ambiguous)

@@ -44,7 +44,7 @@ def lines(status: Status) -> Iterator[str]:
 
 
 def document(status: Status) -> dict[str, Any]:
-    """All files, as `docs/format.md` describes it."""
+    """All files, as `docs/lineage.md` describes it."""
     return {
         "format": FORMAT,
         "root": status.root,

@@ -34,7 +34,7 @@ def lines(trace: Trace) -> Iterator[str]:
 
 
 def document(trace: Trace) -> dict[str, Any]:
-    """The lineage with all its files, code included, as `docs/format.md` describes it."""
+    """The lineage with all its files, code included, as `docs/lineage.md` describes it."""
     lineage = trace.lineage
     return {
         "format": FORMAT,
