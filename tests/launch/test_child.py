@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import shutil
+import socket
 import stat
 from pathlib import Path
 
 import pytest
 
-from vestige.launch import child, serve
+from vestige.launch import child, serve, streams
 
 
 @pytest.fixture
@@ -54,3 +55,14 @@ def test_exit_codes_are_a_shells(status: int, code: int) -> None:
     result = serve.Result()
     result.status = status
     assert serve.exit_code(result) == code
+
+
+def test_a_watcher_that_is_gone_with_its_command_does_not_keep_the_launcher_waiting(tmp_path: Path) -> None:
+    ours, theirs = socket.socketpair()
+    theirs.close()
+    standard = streams.inspect(stdin=os.devnull, stdout=str(tmp_path / "out"), stderr=str(tmp_path / "err"))
+    child_pid = os.fork()
+    if child_pid == 0:  # a process of its own: the launcher takes over the signals
+        result = serve.serve(standard, ours.fileno(), 0)
+        os._exit(0 if result.status is None else 1)
+    assert os.waitpid(child_pid, 0)[1] == 0

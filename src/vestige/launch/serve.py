@@ -114,10 +114,12 @@ class _Launcher:
         poll = select.poll()
         poll.register(self._control, select.POLLIN)
         poll.register(self._wake[0], select.POLLIN)
-        while self._result.status is None:
+        told = True
+        while told and self._result.status is None:
             for descriptor, _ in poll.poll():
                 if descriptor == self._control:
-                    if not self._listen():
+                    told = self._listen()
+                    if not told:
                         self._result.status = self._orphan()
                         break
                 else:
