@@ -8,11 +8,11 @@ missing.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from vestige.errors import NotFoundError, StoreError
-from vestige.model.files import Use
-from vestige.model.lineage import File, Lineage, Lookup, Version, downstream, upstream, upstream_of
+from vestige.model.files import Digest, Use
+from vestige.model.lineage import File, Lineage, Lookup, Origin, Version, downstream, upstream, upstream_of
 from vestige.model.links import Linker, asked_for
 from vestige.model.staleness import States, judge
 from vestige.model.values import replace, value
@@ -92,7 +92,7 @@ class _Question:
         """The states of all files of a lineage: they follow from all that each was made from, however little was asked for."""
         lookup, whole = self.lookup, lineage
         if lineage.down:
-            whole = upstream_of(lookup, [_version(lookup, file) for file in _files(lineage)])
+            whole = upstream_of(lookup, list(_versions(lookup, _files(lineage))))
         elif lineage.cut:
             whole = upstream(lookup, version)
         disk = Disk(self.project)
@@ -117,13 +117,17 @@ def _files(lineage: Lineage) -> list[File]:
     return [*lineage.targets, *(file for step in lineage.steps for file in (*step.inputs, *step.outputs))]
 
 
-def _version(lookup: Lookup, file: File) -> Version:
-    """The file version by the very write that it comes from, should others have written the same."""
-    if len(file.origins) != 1:
-        return Version(file.path, file.digest, file.size)
-    origin = file.origins[0]
-    writes = (use for use in lookup.uses_at(origin.path, written=True) if use.run == origin.run and use.digest == file.digest)
-    return Version(file.path, file.digest, file.size, written=next(writes, None))
+def _versions(lookup: Lookup, files: Iterable[File]) -> Iterator[Version]:
+    """File versions by the very writes that they come from, should others have written the same."""
+    writes: dict[Digest, dict[Origin, Use]] = {}
+    for file in files:
+        if len(file.origins) == 1 and file.digest is not None:
+            if file.digest not in writes:
+                found = lookup.uses_of(file.digest, written=True)
+                writes[file.digest] = {Origin(use.run, use.path): use for use in found}
+            yield Version(file.path, file.digest, file.size, written=writes[file.digest].get(file.origins[0]))
+        else:
+            yield Version(file.path, file.digest, file.size)
 
 
 def _last(lookup: Lookup, path: str, *, down: bool) -> Use | None:
