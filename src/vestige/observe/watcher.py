@@ -134,6 +134,8 @@ class Watch:
                     others[descriptor]()
                 elif events & select.POLLIN:
                     self._receive()
+                    if self._aside and time.monotonic() > self._deadline:  # others may never leave us a pause
+                        self.snapshot_taken(late=True)
                 elif events & (select.POLLHUP | select.POLLERR):
                     while self._pending:
                         time.sleep(0.002)
@@ -509,6 +511,8 @@ class Watch:
         if process != thread and process in self._processes:
             return process
         self._processes[process] = process
+        if parent > 1 and parent not in self._processes and parent != os.getpid():
+            self._process(parent)  # seen first, so that every process stands below those that are known
         self.note("p", process, flags=parent, text=name)
         return process
 
