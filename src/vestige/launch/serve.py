@@ -176,6 +176,7 @@ class _Launcher:
             number = getattr(_signal, name, None)
             if number is not None and _signal.getsignal(number) != _signal.SIG_IGN:
                 _signal.signal(number, lambda *_: None)
+                _signal.siginterrupt(number, False)
 
     def _handle(self, number: int) -> None:
         if number == _signal.SIGWINCH and self._terminal is not None:

@@ -295,6 +295,8 @@ class Parent:
             os.set_blocking(end, False)
         _signal.set_wakeup_fd(self._wake[1], warn_on_full_buffer=False)
         _signal.signal(_signal.SIGCHLD, lambda *_: None)
+        # Under the filter of a run around us, an open that a signal interrupts fails, and not every caller tries again.
+        _signal.siginterrupt(_signal.SIGCHLD, False)
 
     def watch(self) -> None:
         """Until nothing of the run lives any more."""
