@@ -90,6 +90,10 @@ def _run(program: str, argv: Sequence[str], environ: dict[str, str], options: Op
             os.close(done_read)
             watch.main(program, list(argv), environ, options, begun, standard, theirs.fileno(), done_write)
             status = 0
+        except BaseException:
+            import traceback
+
+            traceback.print_exc()  # into the log of the run's folder
         finally:
             os._exit(status)
     theirs.close()
