@@ -546,7 +546,6 @@ def test_where_nothing_can_be_recorded_things_are_made_again_all_the_same(lab: L
     with read_only(lab.project.store):
         made = again(lab, "out.txt")
         assert words(made) == {"out.txt": "identical"}
-    assert [done.ending.run for done in made.steps if done.ending] == [None]
     assert lab.last().id == run.id
 
 
