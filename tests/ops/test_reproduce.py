@@ -308,6 +308,17 @@ def test_output_and_errors_share_one_file_again(lab: Lab) -> None:
     assert words(again(lab, "all.txt")) == {"all.txt": "identical"}
 
 
+@EVERY
+def test_a_log_outside_that_several_runs_write_to_is_no_obstacle(lab: Lab, tmp_path: Path, ways: Ways) -> None:
+    line = f"{sys.executable} -m vestige run sh -c 'echo said; echo made here > out.txt'"
+    lab.sh(f"(echo before; run true; {line}) > {tmp_path}/log")
+    made = again(lab, "out.txt", ways=ways)
+    assert words(made) == {"out.txt": "identical"}
+    (tmp_path / "log").unlink()
+    assert words(again(lab, "out.txt", ways=ways)) == {"out.txt": "identical"}
+    assert not (tmp_path / "log").exists()
+
+
 def test_a_log_is_added_to_again(lab: Lab) -> None:
     lab.write("log.txt", "zero\n")
     lab.sh("run echo one >> log.txt")

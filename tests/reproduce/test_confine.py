@@ -192,6 +192,32 @@ def test_a_view_cannot_be_undone_from_inside(scene: Scene, which: Ways) -> None:
     assert scene.look() == scene.before
 
 
+def test_a_view_gives_no_right_over_permissions(scene: Scene) -> None:
+    if not scene.user:
+        return  # root may pass over permissions anywhere
+    os.chmod(scene.workspace, 0o777)
+    locked = os.path.join(scene.workspace, "locked")
+    os.mkdir(locked, 0o555)
+    os.chown(locked, scene.user, -1)
+    child = os.fork()
+    if child == 0:
+        status = 1
+        try:
+            if os.geteuid() == 0:
+                os.setgroups([])
+                os.setresgid(scene.user, scene.user, scene.user)
+                os.setresuid(scene.user, scene.user, scene.user)
+            os.chdir(scene.workspace)
+            enter([])
+            try:
+                Path(locked, "new").write_text("x")
+            except PermissionError:
+                status = 0
+        finally:
+            os._exit(status)
+    assert os.waitpid(child, 0)[1] == 0
+
+
 def test_something_bound_read_only_stays_so_inside_a_folder_that_may_be_changed(scene: Scene) -> None:
     for which in (VIEW, BOTH):
         os.makedirs(f"{scene.workspace}/data", exist_ok=True)

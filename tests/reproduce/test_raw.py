@@ -47,6 +47,8 @@ def test_standard_streams_that_were_files_are_known(objects: Objects) -> None:
         Event("i", 1, 7, f"{ROOT}/log.txt", flags=os.O_WRONLY | os.O_APPEND, text="2"),
         Event("i", 1, 7, f"{ROOT}/other", flags=os.O_RDWR, text="9"),
     )
+    begun = recorded(objects, Event("i", 1, 7, f"{ROOT}/out.txt", flags=os.O_WRONLY, signature=STAT, text="1"))
+    assert read(begun, objects).inherited == {1: Inherited("out.txt", True)}
     assert read(one, objects).inherited == {1: Inherited("out.txt", False), 2: Inherited("log.txt", True)}
 
 

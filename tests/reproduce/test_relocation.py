@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from vestige.reproduce.relocation import Move, inside, moved, names, resolved
@@ -62,6 +62,7 @@ _NAMES = st.text(st.sampled_from("abc.-_+ \n\udcff"), min_size=1, max_size=6).fi
 def test_a_word_that_is_a_path_is_led_elsewhere_whatever_its_names(root: list[str], rest: list[str]) -> None:
     old = "/" + "/".join(root)
     tail = "".join("/" + name for name in rest)
+    assume(old not in tail)  # behind a space it may as well be a second path
     assert moved(old + tail, [Move(old, NEW)]) == NEW + tail
 
 

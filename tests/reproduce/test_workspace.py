@@ -18,6 +18,7 @@ from vestige.model.files import FileUse
 from vestige.model.run import Run
 from vestige.reproduce import workspace
 from vestige.reproduce.plan import Step, Supply
+from vestige.reproduce.raw import NOTHING, Inherited, Raw
 from vestige.reproduce.relocation import Move
 from vestige.reproduce.workspace import Layout, Prepared, Stock, UnpreparedError
 from vestige.store.code import CodeStore
@@ -59,11 +60,11 @@ class Room:
     def layout(self, **more: Any) -> Layout:
         return Layout(str(self.top / "work" / "1"), str(self.root), **more)
 
-    def prepare(self, one: Run, *supplies: Supply, layout: Layout | None = None, folders: tuple[str, ...] = ()) -> Prepared:
+    def prepare(self, one: Run, *supplies: Supply, layout: Layout | None = None, known: Raw = NOTHING) -> Prepared:
         prepared = Prepared(layout or self.layout())
         step = Step(run=one, supplies=supplies, expected=tuple(use for use in one.outputs if not use.deleted))
         stock = Stock(self.code, self.objects, lambda run_id, path: self.made.get((run_id, path)), self.on_disk)
-        workspace.prepare(step, prepared, stock, folders)
+        workspace.prepare(step, prepared, stock, known)
         return prepared
 
     def on_disk(self, use: FileUse) -> str | None:
@@ -157,7 +158,7 @@ def test_an_old_output_is_taken_away_and_an_input_that_is_changed_in_place_is_no
 
 def test_folders_are_there_that_were_and_not_those_that_the_run_made(room: Room) -> None:
     one = room.run(outputs=(wrote("there/out", "x"), wrote("made/deep/out", "y")), cwd="work/here")
-    project = room.prepare(one, folders=("made", "made/deep")).layout.project
+    project = room.prepare(one, known=Raw(frozenset({"made", "made/deep"}))).layout.project
     assert os.path.isdir(os.path.join(project, "there"))
     assert os.path.isdir(os.path.join(project, "work/here"))
     assert not os.path.exists(os.path.join(project, "made"))
@@ -216,6 +217,13 @@ def test_a_file_outside_the_project_that_is_gone_is_given_where_the_command_can_
     assert Path(place).read_text() == "content"
     with pytest.raises(UnpreparedError, match="is not what it was"):
         room.prepare(room.run(command=("cat",)), supply, layout=Layout(str(room.top / "work/2"), str(room.root)))
+
+
+def test_a_file_outside_that_was_a_standard_stream_begins_in_the_workspace_as_it_did(room: Room) -> None:
+    room.objects.put(b"first line\n")
+    supply = Supply(use=read("/far/log", "first line\n", access="append"), source="kept", needed=False)
+    prepared = room.prepare(room.run(), supply, known=Raw(inherited={1: Inherited("/far/log", True)}))
+    assert Path(prepared.layout.place("/far/log")).read_text() == "first line\n"
 
 
 def test_an_output_outside_the_project_is_led_into_the_workspace(room: Room) -> None:

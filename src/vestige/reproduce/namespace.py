@@ -13,7 +13,7 @@ import sys
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
+    from collections.abc import Callable, Collection, Iterator
     from typing import Any
 
 _CLONE_NEWNS = 0x00020000
@@ -28,6 +28,8 @@ _PR_SET_NO_NEW_PRIVS = 38
 #: What would let a process of root undo its walls, or write past the file system: SYS_MODULE, SYS_RAWIO, SYS_PTRACE,
 #: SYS_ADMIN, SYS_BOOT, MKNOD, MAC_OVERRIDE, MAC_ADMIN (linux/capability.h).
 _DANGEROUS = (16, 17, 19, 21, 22, 27, 32, 33)
+#: SETPCAP and SYS_ADMIN: to lay out a view, and to close it.
+_TO_MOUNT = (8, 21)
 _CAPABILITY_VERSION_3 = 0x20080522
 
 
@@ -83,18 +85,10 @@ def read_only_but(places: Collection[str]) -> None:
 
 def drop_power() -> None:
     """Give up, for this process and all that it starts, what would let root undo this. Raises OSError."""
-    import ctypes
-
     libc = _libc()
     for capability in _DANGEROUS:
         libc.prctl(_PR_CAPBSET_DROP, capability, 0, 0, 0)
-    header = (ctypes.c_uint32 * 2)(_CAPABILITY_VERSION_3, 0)
-    sets = (ctypes.c_uint32 * 6)()
-    _checked("capget", libc.capget(header, sets))
-    for capability in _DANGEROUS:
-        for kind in range(3):
-            sets[(capability // 32) * 3 + kind] &= ~(1 << capability % 32)
-    _checked("capset", libc.capset(header, sets))
+    _change_capabilities(libc, lambda held: held & ~_bits(_DANGEROUS))
     _checked("prctl", libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
 
 
@@ -106,6 +100,24 @@ def _enter_as_ordinary_user(libc: Any) -> None:
     _write("/proc/self/setgroups", "deny")
     _write("/proc/self/uid_map", f"{user} {user} 1")
     _write("/proc/self/gid_map", f"{group} {group} 1")
+    # All capabilities came with the namespace, so that permissions of the user's own files would be passed over.
+    _change_capabilities(libc, lambda held: held & _bits(_TO_MOUNT))
+
+
+def _change_capabilities(libc: Any, change: Callable[[int], int]) -> None:
+    import ctypes
+
+    header = (ctypes.c_uint32 * 2)(_CAPABILITY_VERSION_3, 0)
+    sets = (ctypes.c_uint32 * 6)()  # effective, permitted, inheritable; then the upper halves of the three
+    _checked("capget", libc.capget(header, sets))
+    for kind in range(3):
+        kept = change(sets[kind] | sets[kind + 3] << 32)
+        sets[kind], sets[kind + 3] = kept & 0xFFFFFFFF, kept >> 32
+    _checked("capset", libc.capset(header, sets))
+
+
+def _bits(capabilities: Collection[int]) -> int:
+    return sum(1 << capability for capability in capabilities)
 
 
 def _make_read_only(target: str) -> None:

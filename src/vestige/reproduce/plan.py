@@ -219,7 +219,10 @@ class _Planner:
 
     def is_raw(self, supply: Supply) -> bool:
         """Whether nobody is known who made it; code does not count."""
-        return supply.use.role in ("data", "config") and supply.source in ("disk", "kept") and supply.made_as is None
+        use = supply.use
+        return (
+            use.role in ("data", "config") and use.access != "append" and supply.source in ("disk", "kept") and not supply.made_as
+        )
 
     def _supplies(self, run: Run) -> Iterable[Supply]:
         snapshot = run.code.snapshot if run.code else None
@@ -289,7 +292,7 @@ def _wanted(run: Run) -> Iterable[tuple[FileUse, bool]]:
     """What must lie there before a run starts, and whether it cannot do without: its inputs, and what it changed in place."""
     inputs = [use for use in run.inputs if use.role in _FED and use.kind is None]
     seen = {use.path for use in inputs}
-    yield from ((use, True) for use in inputs)
+    yield from ((use, use.access != "append") for use in inputs)
     if run.stdin is not None and run.stdin.kind == "file" and run.stdin.path and run.stdin.path not in seen:
         yield FileUse(path=run.stdin.path, digest=run.stdin.digest), True
     for use in run.inputs:

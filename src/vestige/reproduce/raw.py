@@ -16,7 +16,8 @@ from vestige.store.objects import Objects
 
 @value
 class Inherited:
-    """A file that was open when the run began: its path as a record has it, and whether it was added to."""
+    """A file that was open when the run began: its path as a record has it, and whether it was added to: it was opened for
+    that, or was not empty (whoever opened it had written to it before)."""
 
     path: str
     append: bool
@@ -28,6 +29,9 @@ class Raw:
 
     folders: frozenset[str] = frozenset()
     inherited: Mapping[int, Inherited] = field(default_factory=dict)
+
+
+NOTHING = Raw()
 
 
 def read(run: Run, objects: Objects) -> Raw:
@@ -42,7 +46,8 @@ def read(run: Run, objects: Objects) -> Raw:
         if event.op == "k" and event.signature is None:
             folders.add(path)
         elif event.op == "i" and (number := _number(event)) in (1, 2):
-            inherited[number] = Inherited(path, bool(event.flags & os.O_APPEND))
+            begun = event.signature is not None and event.signature.size > 0
+            inherited[number] = Inherited(path, begun or bool(event.flags & os.O_APPEND))
     return Raw(frozenset(folders), inherited)
 
 

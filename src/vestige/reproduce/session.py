@@ -142,7 +142,7 @@ class _Session:
         known = raw.read(step.run, setting.objects)
         stock = Stock(setting.code, setting.objects, self._made, setting.on_disk)
         self._prepared[number] = prepared = Prepared(layout)
-        workspace.prepare(step, prepared, stock, known.folders)
+        workspace.prepare(step, prepared, stock, known)
         workspace.furnish_home(layout.home, setting.home, setting.caches)
         return staging.job(step, prepared, setting, known)
 

@@ -15,7 +15,7 @@ from __future__ import annotations
 import os
 import shutil
 import stat
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 from vestige.capture import digest
 from vestige.model.files import Digest, FileUse
@@ -23,6 +23,7 @@ from vestige.model.run import short
 from vestige.model.values import field, value
 from vestige.reproduce import relocation
 from vestige.reproduce.plan import Step, Supply
+from vestige.reproduce.raw import NOTHING, Raw
 from vestige.reproduce.relocation import Move
 from vestige.store.code import CodeStore
 from vestige.store.objects import Objects
@@ -118,8 +119,9 @@ class Stock:
     on_disk: Callable[[FileUse], str | None]
 
 
-def prepare(step: Step, prepared: Prepared, stock: Stock, folders: Iterable[str] = ()) -> None:
-    """Fill a workspace. `folders` are those (as recorded) that the run itself made, so that it must not find them.
+def prepare(step: Step, prepared: Prepared, stock: Stock, known: Raw = NOTHING) -> None:
+    """Fill a workspace. `known` are folders that the run itself made, so that it must not find them, and files that were its
+    standard streams, which are opened in the workspace wherever they lay.
 
     Raises UnpreparedError, VestigeError (code or objects that are damaged), OSError.
     """
@@ -134,8 +136,8 @@ def prepare(step: Step, prepared: Prepared, stock: Stock, folders: Iterable[str]
         prepared.moves.append(Move(layout.root, layout.project))
     _clear(step, layout, {supply.use.path for supply in step.supplies})
     for supply in step.supplies:
-        _supply(supply, step, prepared, stock)
-    _make_room(step, layout, set(folders))
+        _supply(supply, step, prepared, stock, known)
+    _make_room(step, layout, known.folders)
     for use in step.expected:
         if os.path.isabs(use.path) and _is_named(use.path, step):
             _move_outside(use.path, prepared)
@@ -198,12 +200,13 @@ def remove(top: str) -> None:
 # -- content ------------------------------------------------------------------------------------------------------------
 
 
-def _supply(supply: Supply, step: Step, prepared: Prepared, stock: Stock) -> None:
+def _supply(supply: Supply, step: Step, prepared: Prepared, stock: Stock, known: Raw) -> None:
     use, layout = supply.use, prepared.layout
     if supply.source == "link":
         _link(use, prepared)
         return
-    if os.path.isabs(use.path) and not _needs_place(supply, step, layout):
+    stream = any(use.path == one.path for one in known.inherited.values())
+    if os.path.isabs(use.path) and not stream and not _needs_place(supply, step, layout):
         _leave(supply, layout, prepared, stock)
         return
     target = layout.place(use.path)
@@ -358,7 +361,7 @@ def _clear(step: Step, layout: Layout, supplied: set[str]) -> None:
             os.unlink(target)
 
 
-def _make_room(step: Step, layout: Layout, made: set[str]) -> None:
+def _make_room(step: Step, layout: Layout, made: Collection[str]) -> None:
     """The folders that were there when the run began: around its outputs, and its working directory."""
     wanted = [os.path.dirname(use.path) for use in step.run.outputs if use.path.count("/")]
     for path in (*wanted, step.run.cwd):
@@ -370,7 +373,7 @@ def _make_room(step: Step, layout: Layout, made: set[str]) -> None:
             make_folder(layout.place(folder), layout)
 
 
-def _without(folder: str, made: set[str]) -> str:
+def _without(folder: str, made: Collection[str]) -> str:
     """The nearest folder upwards that the run did not make itself."""
     parts = folder.split("/")
     for length in range(1, len(parts) + 1):
