@@ -72,7 +72,12 @@ def main(arguments: Arguments) -> int:
     options = _options(arguments)
     if arguments.switch("dry-run"):
         return _rehearse(arguments, options)
-    return run(arguments.words, options).exit_code
+    outcome = run(arguments.words, options)
+    if outcome.interrupted:
+        from vestige.launch import serve
+
+        serve.end_interrupted()
+    return outcome.exit_code
 
 
 def _options(arguments: Arguments) -> Options:

@@ -82,7 +82,7 @@ def _run(program: str, argv: Sequence[str], environ: dict[str, str], options: Op
         _become_subreaper()
         watcher = os.fork()
     except OSError as error:
-        return _alone(program, argv, environ, options, begun, str(error.strerror))
+        return _alone(program, argv, environ, options, begun, standard, str(error.strerror))
     if watcher == 0:
         status = 1
         try:
@@ -102,7 +102,8 @@ def _run(program: str, argv: Sequence[str], environ: dict[str, str], options: Op
     result = serve.serve(standard, ours.fileno(), watcher)
     code = serve.exit_code(result)
     if result.exec_errno in _OURS or (result.status is None and not result.command):
-        return _alone(program, argv, environ, options, begun, os.strerror(result.exec_errno or errno.ECHILD))
+        why = os.strerror(result.exec_errno or errno.ECHILD)
+        return _alone(program, argv, environ, options, begun, standard, why)
     if result.exec_errno:
         _say(options, f"vestige: {argv[0]}: {os.strerror(result.exec_errno)}", always=True)
     if begun is not None and result.status is not None and not os.path.exists(os.path.join(begun.folder, "ended.json")):
@@ -110,11 +111,18 @@ def _run(program: str, argv: Sequence[str], environ: dict[str, str], options: Op
     summary = _await(done_read)
     os.close(done_read)
     _close(options, begun, summary, result.unwritten)
-    return Outcome(code, begun.id if begun else None, complete=summary is not None)
+    run_id = begun.id if begun else None
+    return Outcome(code, run_id, complete=summary is not None, interrupted=result.interrupted)
 
 
 def _alone(
-    program: str, argv: Sequence[str], environ: dict[str, str], options: Options, begun: Begun | None, why: str
+    program: str,
+    argv: Sequence[str],
+    environ: dict[str, str],
+    options: Options,
+    begun: Begun | None,
+    standard: streams.Streams,
+    why: str,
 ) -> Outcome:
     """The command has not been started, and cannot be with us in between: become it. Nothing of it is recorded."""
     if begun is not None:
@@ -128,7 +136,7 @@ def _alone(
     if options.cwd is not None:
         os.chdir(options.cwd)
     try:
-        child.replace(program, argv, environ)
+        child.replace(program, argv, environ, standard)
     except OSError as error:
         _say(options, f"vestige: {argv[0]}: {error.strerror}", always=True)
         return Outcome(child.NOT_FOUND if error.errno == errno.ENOENT else child.NOT_EXECUTABLE, None, complete=True)

@@ -102,11 +102,12 @@ class Options:
 
 class Outcome:
     """How a recorded command ended: its exit code as a shell says it, the run's id (None where nothing could be recorded),
-    and whether the record is complete already."""
+    whether the record is complete already, and whether Ctrl-C ended it, which a script around us must be told."""
 
-    __slots__ = ("complete", "exit_code", "run_id")
+    __slots__ = ("complete", "exit_code", "interrupted", "run_id")
 
-    def __init__(self, exit_code: int, run_id: str | None, *, complete: bool) -> None:
+    def __init__(self, exit_code: int, run_id: str | None, *, complete: bool, interrupted: bool = False) -> None:
         self.exit_code = exit_code
         self.run_id = run_id
         self.complete = complete
+        self.interrupted = interrupted

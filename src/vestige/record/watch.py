@@ -31,11 +31,14 @@ _IGNORED = ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT", "SIGPIPE", "SIGTSTP", "SIG
 class Ground:
     """What the watcher and the recorder share: descriptors and a page of memory."""
 
-    __slots__ = ("appended", "command", "control", "done", "listener", "message", "method", "recorder", "snapshot", "watched")
+    __slots__ = (
+        "appended", "command", "control", "done", "launcher", "listener", "message", "method", "recorder", "snapshot", "watched",
+    )  # fmt: skip
 
     def __init__(self, control: int, done: int) -> None:
         self.control = control
         self.done = done
+        self.launcher = os.getppid()
         self.listener: int | None = None
         self.appended: list[tuple[str, os.stat_result]] = []
         self.method = "none"
@@ -386,6 +389,7 @@ class Parent:
             _send(control, b"s", os.WSTOPSIG(status))
         elif os.WIFCONTINUED(status):
             _send(control, b"c", 0)
+            _continue_the_launcher(self._ground.launcher)
         else:
             self._ended = True
             if self._watch is not None:
@@ -435,6 +439,12 @@ def _leave_standard_streams(keep: set[int], begun: Begun | None) -> None:
                 os.close(descriptor)
             except OSError:
                 pass
+
+
+def _continue_the_launcher(launcher: int) -> None:
+    """Whoever continued the command need not have continued the launcher, which was stopped with it."""
+    if os.getppid() == launcher:
+        os.kill(launcher, _signal.SIGCONT)
 
 
 def _redactor() -> Callable[[list[str]], list[str]]:
