@@ -52,7 +52,7 @@ def watch(
     watching = watcher.Watch(
         listener_here,
         journal,
-        (ctypes.c_char * 80).from_buffer(mmap.mmap(-1, 4096)),
+        (ctypes.c_char * 4096).from_buffer(mmap.mmap(-1, 4096)),
         root=str(folder),
         own=(),
         preimage=preimage,

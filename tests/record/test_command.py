@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -280,6 +281,14 @@ def pids_of(folder: Path, name: str) -> int:
     raise AssertionError("no run has started")
 
 
+def until(holds: Callable[[], bool]) -> None:
+    """Wait for something, as long as a busy machine may take."""
+    deadline = time.monotonic() + 20
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
 SLOW = "cat in.csv > one; for i in 1 2 3 4 5 6 7 8 9 10; do sleep 0.1; cat in.csv > /dev/null; done; echo end > two"
 
 
@@ -287,7 +296,7 @@ SLOW = "cat in.csv > one; for i in 1 2 3 4 5 6 7 8 9 10; do sleep 0.1; cat in.cs
 def test_whichever_of_our_processes_is_killed_the_command_goes_on(project: Path, victim: str) -> None:
     process = subprocess.Popen([*VESTIGE, "run", "sh", "-c", SLOW], cwd=project, stderr=subprocess.PIPE)
     pid = pids_of(project, victim)
-    time.sleep(0.3)
+    until(lambda: any(b"/one" in events.read_bytes() for events in project.glob(".vestige/active/*/events.jsonl")))
     os.kill(pid, signal.SIGKILL)
     assert process.wait(timeout=30) == 0
     assert (project / "two").read_text() == "end\n"

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import ctypes
 import errno
+import fcntl
 import os
 import select
 import stat
@@ -43,6 +44,8 @@ _AT_REMOVEDIR = 0x200
 _EXCHANGE = 2
 _INLINE = 1 << 20  # bytes that are hashed at once; more goes to a thread
 _SHARED = "/dev/shm/"  # noqa: S108 - a name to recognise, not a place to write
+_BLANK = bytes(notify.MESSAGE.size)
+_pack, _unpack = notify.ANSWER.pack, notify.MESSAGE.unpack
 _IDLE = 20  # milliseconds without a message before the journal is written out
 _HOLD = 1.0  # seconds a change may wait for the snapshot
 
@@ -51,9 +54,9 @@ class Watch:
     """What the watcher is handed, and what it remembers between two messages."""
 
     __slots__ = (
-        "_absent", "_aside", "_buffer", "_created", "_deadline", "_ioctl", "_journal", "_lines", "_listener", "_local",
-        "_lock", "_message", "_message_at", "_own", "_pending", "_preimage", "_processes", "_read", "_readv", "_redact",
-        "_remote", "_root", "_seen", "_snapshot_due", "_touched", "unreadable",
+        "_absent", "_aside", "_buffer", "_created", "_deadline", "_head", "_ioctl", "_journal", "_lines", "_listener", "_local",
+        "_lock", "_message", "_own", "_pending", "_preimage", "_processes", "_read", "_readv", "_redact",
+        "_remote", "_root", "_seen", "_snapshot_due", "_touched", "_vectors", "unreadable",
     )  # fmt: skip
 
     def __init__(
@@ -68,17 +71,17 @@ class Watch:
         redact: Callable[[list[str]], list[str]],
         snapshot_due: bool,
     ) -> None:
-        """`journal` is a descriptor opened for appending. `message` is memory shared with whoever stands in for us:
-        the kernel's message is received into it. `root` is the project's; `own` are folders that are Vestige's."""
+        """`journal` is a descriptor opened for appending. `message` is memory shared with whoever stands in for us: the
+        kernel's message is received into it, directly if it is a page, since ioctl copies what is small. `root` is the
+        project's; `own` are folders that are Vestige's."""
         import _thread
 
         libc = ctypes.CDLL(None, use_errno=True)
         self._listener = listener
         self._journal = journal
-        self._message = message
-        self._message_at = ctypes.addressof(message)
-        self._ioctl = libc.ioctl
-        self._ioctl.argtypes = (ctypes.c_int, ctypes.c_ulong, ctypes.c_void_p)
+        self._message = memoryview(message).cast("B")
+        self._head = self._message[: notify.MESSAGE.size]
+        self._ioctl = fcntl.ioctl
         self._readv = libc.process_vm_readv
         self._readv.argtypes = (
             ctypes.c_int,
@@ -91,8 +94,9 @@ class Watch:
         self._readv.restype = ctypes.c_ssize_t
         self._buffer = ctypes.create_string_buffer(_PAGE + 1)
         at = ctypes.addressof(self._buffer)
-        self._local = (ctypes.c_uint64 * 2)(at, _PAGE)
-        self._remote = (ctypes.c_uint64 * 2)()
+        self._vectors = (ctypes.c_uint64 * 4)(at, _PAGE)
+        self._local = ctypes.addressof(self._vectors)
+        self._remote = self._local + 16
         self._root = root.rstrip("/") + "/"
         self._own = own
         self._preimage = preimage
@@ -110,7 +114,10 @@ class Watch:
         self._lines: list[str] = []
         self._lock = _thread.allocate_lock()
         self.unreadable = 0
-        self._ioctl(listener, notify.SET_FLAGS, notify.SYNC_WAKE_UP)
+        try:
+            self._ioctl(listener, notify.SET_FLAGS, notify.SYNC_WAKE_UP)
+        except OSError:
+            pass  # an older kernel
 
     # -- the loop ----------------------------------------------------------------------------------------------------
 
@@ -143,10 +150,12 @@ class Watch:
                     return
 
     def _receive(self) -> None:
-        ctypes.memset(self._message_at, 0, 80)
-        if self._ioctl(self._listener, notify.RECEIVE, self._message_at) != 0:
+        self._head[:] = _BLANK
+        try:
+            self._ioctl(self._listener, notify.RECEIVE, self._message, True)
+        except OSError:
             return  # ENOENT: the caller was killed meanwhile
-        message = notify.MESSAGE.unpack_from(self._message)
+        message = _unpack(self._head)
         try:
             answer = self._look(message)
         except Exception as error:
@@ -156,7 +165,10 @@ class Watch:
             self._answer(message[0])
 
     def _answer(self, identity: int) -> None:
-        self._ioctl(self._listener, notify.SEND, notify.ANSWER.pack(identity, 0, 0, notify.CONTINUE))
+        try:
+            self._ioctl(self._listener, notify.SEND, _pack(identity, 0, 0, notify.CONTINUE))
+        except OSError:
+            pass  # ENOENT: the caller was killed meanwhile
 
     # -- one message -------------------------------------------------------------------------------------------------
 
@@ -431,7 +443,7 @@ class Watch:
     # -- the caller's memory and name --------------------------------------------------------------------------------
 
     def _memory(self, thread: int, address: int, length: int) -> bytes:
-        self._remote[0], self._remote[1] = address, length
+        self._vectors[2], self._vectors[3] = address, length
         got = self._readv(thread, self._local, 1, self._remote, 1, 0)
         if got < 0:
             self.unreadable += 1
@@ -440,10 +452,9 @@ class Watch:
 
     def _text(self, thread: int, address: int) -> str | None:
         """A string of the caller's; None where it cannot be read."""
-        length = _PAGE - (address & (_PAGE - 1))
-        buffer, remote = self._buffer, self._remote
-        remote[0], remote[1] = address, length
-        got = self._readv(thread, self._local, 1, remote, 1, 0)
+        buffer, vectors = self._buffer, self._vectors
+        vectors[2], vectors[3] = address, _PAGE - (address & (_PAGE - 1))
+        got = self._readv(thread, self._local, 1, self._remote, 1, 0)
         if got <= 0:
             if address:
                 self.unreadable += 1

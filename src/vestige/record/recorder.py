@@ -14,7 +14,7 @@ import time
 from vestige.capture import digest
 from vestige.config import Config
 from vestige.errors import VestigeError
-from vestige.model import plain
+from vestige.model import plain, wire
 from vestige.model.files import Digest
 from vestige.model.run import Run
 from vestige.observe import notify
@@ -261,12 +261,13 @@ class Recorder:
         attempt(context, "environment", lambda: self._environments.settle(context, conclusion))
         attempt(context, "code", lambda: self._settle_code(conclusion))
         run = compose.compose(self._parts(conclusion))
-        Records(self._place.store).write(run)
+        document = wire.encode(run)
+        Records(self._place.store).write(run, document)
         if self.config.records == "commit":
             attempt(context, "sharing", lambda: share_by_git(self._place.store, share=True))
         if self.config.catalogue:
             try:
-                ledger.append(os.path.join(project.state_dir(), "catalogue"), run, self._place)
+                ledger.append(os.path.join(project.state_dir(), "catalogue"), run, self._place, document)
             except OSError:
                 pass
         journal.discard(self._folder)

@@ -45,7 +45,7 @@ class Ground:
         self.command = 0
         self.recorder = 0
         #: the kernel's message is received into this page, so that a stand-in knows what was not answered
-        self.message = (ctypes.c_char * 80).from_buffer(mmap.mmap(-1, mmap.PAGESIZE))
+        self.message = (ctypes.c_char * mmap.PAGESIZE).from_buffer(mmap.mmap(-1, mmap.PAGESIZE))
         self.snapshot = self.watched = (-1, -1)
 
     def open(self) -> None:

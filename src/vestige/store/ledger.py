@@ -27,10 +27,10 @@ _ROLES = LINKED_ROLES | {"temporary"}
 MANY = 2000
 
 
-def append(folder: str, run: Run, place: Place) -> None:
-    """Copy a record into the catalogue in a folder. Raises OSError."""
+def append(folder: str, run: Run, place: Place, document: wire.Document | None = None) -> None:
+    """Copy a record into the catalogue in a folder; `document` is the record as one, if somebody has it. Raises OSError."""
     entry = {"vestige": FORMAT, "store": place.store, "root": place.root, "id": place.id}
-    _write(folder, {**entry, "record": compact(wire.encode(run))}, run.host, run.started)
+    _write(folder, {**entry, "record": compact(wire.encode(run) if document is None else document)}, run.host, run.started)
 
 
 def forget(folder: str, run: Run) -> None:

@@ -62,12 +62,12 @@ class Records:
         self.notes = os.path.join(store_dir, "notes")
         self.objects = Objects(store_dir)
 
-    def write(self, run: Run) -> str:
+    def write(self, run: Run, document: wire.Document | None = None) -> str:
         """Write a record and return its path. The first record of a run stands: writing it again changes nothing.
 
-        Raises OSError, and leaves nothing behind.
+        `document` is the record as a document, if somebody has it. Raises OSError, and leaves nothing behind.
         """
-        document = wire.encode(run)
+        document = dict(wire.encode(run) if document is None else document)
         for key in _LISTS:
             if len(document[key]) > LONG:
                 document[key + "_object"] = self.objects.put(wire.compact(document[key]) + b"\n")
