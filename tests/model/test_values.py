@@ -166,3 +166,26 @@ def test_a_named_tuple_refuses_what_it_has_no_field_for(
         _Place("a")._replace(colour=1)
     with pytest.raises(AttributeError):
         _Place("a").path = "b"  # type: ignore[misc]
+
+
+class _Pair(NamedTuple):
+    first: int
+    second: int = 2
+
+
+def test_a_constructor_that_is_called_often_behaves_as_before() -> None:
+    for _ in range(300):
+        test_positions_words_and_defaults()
+        Named(name="a")
+        _Pair(1)
+    assert (_Pair(1), _Pair(1, second=3), _Pair(second=4, first=2)) == ((1, 2), (1, 3), (2, 4))
+    assert type(_Pair(1)) is _Pair
+    assert pickle.loads(pickle.dumps(Point(1, 2))) == Point(1, 2)
+    wrong: list[Any] = [lambda: Point(), lambda: Point(1, 2, 3), lambda: Point(1, z=2), lambda: Named("a"), lambda: _Pair()]
+    for make in wrong:
+        with pytest.raises(TypeError):
+            make()
+    with pytest.raises(ValueError, match="no name"):
+        Named(name="")
+    with pytest.raises(AttributeError, match=r"Point\.x cannot be changed"):
+        Point(1).x = 2  # type: ignore[misc]  # what is shown to be refused
