@@ -47,7 +47,8 @@ _FLAGS = (
     | getattr(os, "O_CLOEXEC", 0)
     | getattr(os, "O_BINARY", 0)
 )
-_NOATIME = getattr(os, "O_NOATIME", 0)
+#: Only a file's owner may leave its access time alone.
+_UNNOTICED = _FLAGS | getattr(os, "O_NOATIME", 0)
 
 
 class Hashed(NamedTuple):
@@ -82,7 +83,7 @@ def of_file(
     `time.monotonic`) passed. Raises OSError: what cannot be opened, and EINVAL for what is no regular file.
     """
     found = os.stat(path)
-    if found.st_size < _ONE_READ and (quick := _quickly(path, found, algorithm)) is not None:
+    if algorithm == "blake3" and (quick := _quickly(path, found)) is not None:
         return quick
     before = _regular(found, path)
     if before.size < WORTH_CACHING or algorithm != "blake3":
@@ -142,25 +143,31 @@ def many(paths: Iterable[str], cache: DigestCache | None = None, *, deadline: fl
     """
     waiting = iter(paths)
 
-    def one(path: str) -> Hashed:
-        if deadline is not None and time.monotonic() > deadline:
-            return Hashed(path, None, None, "out of time")
-        try:
-            signature, digest = of_file(path, cache, deadline=deadline)
-        except Exception as error:
-            return Hashed(path, None, None, getattr(error, "strerror", None) or str(error))
-        return Hashed(path, signature, digest)
+    def all_of(paths: list[str]) -> list[Hashed]:
+        return [_one(path, cache, deadline) for path in paths]
 
+    slow = 0  # batches in a row; of a single one the system may simply have let somebody else go first
     while batch := list(islice(waiting, 16)):
         began = time.perf_counter()
-        hashed = [one(path) for path in batch]
+        hashed = all_of(batch)
         spent = time.perf_counter() - began
         yield from hashed
         # What is left when two nanoseconds a byte are taken off is waiting, not hashing.
         size = sum([found.signature.size for found in hashed if found.signature is not None])
         each = (spent - size * 2e-9) / len(batch)
-        if each > 60e-6:
-            yield from _helped(one, list(islice(waiting, 1024)), 4 if each < 1e-3 else 16)
+        slow = slow + 1 if each > 60e-6 else 0
+        if slow > 1:
+            yield from _helped(all_of, list(islice(waiting, 1024)), 4 if each < 1e-3 else 16)
+
+
+def _one(path: str, cache: DigestCache | None, deadline: float | None) -> Hashed:
+    if deadline is not None and time.monotonic() > deadline:
+        return Hashed(path, None, None, "out of time")
+    try:
+        signature, digest = _quickly(path, os.stat(path)) or of_file(path, cache, deadline=deadline)
+    except Exception as error:
+        return Hashed(path, None, None, getattr(error, "strerror", None) or str(error))
+    return Hashed(path, signature, digest, None)
 
 
 def of_directory(members: Mapping[str, Digest]) -> Digest:
@@ -292,9 +299,8 @@ def _hasher(algorithm: str, threads: int) -> Any:
 
 def _open(path: str) -> int:
     try:
-        return os.open(path, _FLAGS | _NOATIME)
+        return os.open(path, _UNNOTICED)
     except PermissionError:
-        # Only a file's owner may leave its access time alone.
         return os.open(path, _FLAGS)
 
 
@@ -305,12 +311,12 @@ def _regular(found: os.stat_result, path: str | None) -> Signature:
     return Signature(found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino, found.st_dev)
 
 
-def _quickly(path: str, before: os.stat_result, algorithm: str) -> tuple[Signature, Digest] | None:
+def _quickly(path: str, before: os.stat_result) -> tuple[Signature, Digest] | None:
     """The common case, small and undisturbed, with nothing done twice; None where it is not so common."""
-    if not stat.S_ISREG(before.st_mode):
+    if before.st_size >= _ONE_READ or not stat.S_ISREG(before.st_mode):
         return None
     try:
-        fd = os.open(path, _FLAGS | _NOATIME)
+        fd = os.open(path, _UNNOTICED)
     except PermissionError:
         fd = os.open(path, _FLAGS)
     try:
@@ -318,18 +324,17 @@ def _quickly(path: str, before: os.stat_result, algorithm: str) -> tuple[Signatu
         after = os.fstat(fd)
     finally:
         os.close(fd)
+    size, mtime_ns, ctime_ns, inode, device = after.st_size, after.st_mtime_ns, after.st_ctime_ns, after.st_ino, after.st_dev
     if (
-        len(data) != after.st_size
-        or before.st_ino != after.st_ino
-        or before.st_ctime_ns != after.st_ctime_ns
-        or before.st_mtime_ns != after.st_mtime_ns
-        or before.st_dev != after.st_dev
+        len(data) != size
+        or before.st_ino != inode
+        or before.st_ctime_ns != ctime_ns
+        or before.st_mtime_ns != mtime_ns
+        or before.st_dev != device
         or before.st_mode != after.st_mode
     ):
         return None
-    signature = Signature(after.st_size, after.st_mtime_ns, after.st_ctime_ns, after.st_ino, after.st_dev)
-    digest = "blake3:" + blake3(data).hexdigest() if algorithm == "blake3" else of_bytes(data, algorithm)
-    return signature, digest
+    return Signature(size, mtime_ns, ctime_ns, inode, device), "blake3:" + blake3(data).hexdigest()
 
 
 def _of_small(fd: int, size: int, algorithm: str) -> Digest | None:
@@ -393,7 +398,7 @@ def _chunks_ahead(fd: int) -> Any:
         reader.join()
 
 
-def _helped(one: Callable[[str], Hashed], paths: list[str], helpers: int) -> Iterator[Hashed]:
+def _helped(all_of: Callable[[list[str]], list[Hashed]], paths: list[str], helpers: int) -> Iterator[Hashed]:
     from queue import Empty, SimpleQueue
     from threading import Thread
 
@@ -406,7 +411,7 @@ def _helped(one: Callable[[str], Hashed], paths: list[str], helpers: int) -> Ite
     def work() -> None:
         try:
             while True:
-                done.put([one(path) for path in waiting.get_nowait()])
+                done.put(all_of(waiting.get_nowait()))
         except Empty:
             return
 
