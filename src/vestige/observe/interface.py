@@ -41,6 +41,8 @@ A pid of 0 stands for nobody: an `h` is the watcher's own, a `w` or `u` comes fr
 
 from __future__ import annotations
 
+from itertools import islice
+
 from vestige.model import plain
 from vestige.model.values import NamedTuple
 from vestige.observe.lines import unwritten, written
@@ -48,6 +50,10 @@ from vestige.observe.lines import unwritten, written
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+    from typing import Any
+
+#: Lines that are read together.
+_AT_ONCE = 500
 
 
 class Stat(NamedTuple):
@@ -75,13 +81,27 @@ class Event(NamedTuple):
 
 def parse(lines: Iterable[bytes]) -> Iterator[Event]:
     """Events from the lines of a journal; a line that is torn or damaged is passed over."""
-    for line in lines:
-        if not line.endswith(b"]\n"):
-            continue
-        try:
-            yield _event(*plain.loads(line))
-        except (ValueError, TypeError, AttributeError, RecursionError):
-            continue
+    waiting = iter(lines)
+    while batch := list(islice(waiting, _AT_ONCE)):
+        for fields in _values(batch):
+            try:
+                yield _event(*fields)
+            except (ValueError, TypeError, AttributeError):
+                continue
+
+
+def _values(lines: list[bytes]) -> list[Any]:
+    """What stands in each line: all of them read as one array, and one by one where that shows that one is damaged."""
+    whole = [line for line in lines if line.endswith(b"]\n")]
+    try:
+        found = plain.loads(b"[" + b",".join(whole) + b"]")
+    except (ValueError, RecursionError):
+        found = []
+    if len(found) == len(whole):
+        return list(found)
+    if len(whole) == 1:
+        return []
+    return [fields for line in whole for fields in _values([line])]
 
 
 def _event(
