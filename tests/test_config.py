@@ -15,6 +15,7 @@ from vestige.errors import ConfigError
 def test_nothing_must_be_configured(tmp_path: Path) -> None:
     config = load(str(tmp_path), {})
     assert (config.keep, config.budget, config.streams) == (1 << 20, 2 << 30, 1 << 20)
+    assert (config.source_limit, config.snapshot_limit, config.secrets) == (10 << 20, 200 << 20, "private")
     assert (config.dirty, config.records, config.observe) == ("keep", "local", "auto")
     assert config.catalogue is True
     assert config.origin("keep") == "default"

@@ -39,6 +39,15 @@ KEYS = (
     Key("keep_exclude", "words", "[]", 'never kept, whatever their size: patterns such as "*.ckpt" or "scratch/*"'),
     Key("budget", "size", '"2 GiB"', "how much kept data vestige gc leaves in the store; what can be made again goes first"),
     Key("streams", "size", '"1 MiB"', "how much of what a run writes to a standard stream is kept"),
+    Key("source_limit", "size", '"10 MiB"', "a source file above this size is not taken into the snapshot of the code"),
+    Key("snapshot_limit", "size", '"200 MiB"', "the size of a snapshot: beyond it, data that is tracked is left out first"),
+    Key(
+        "secrets",
+        "choice",
+        '"private"',
+        "changed or new source that holds a secret: kept exactly, in the part of the store that is only yours, or left out",
+        ("private", "withhold"),
+    ),
     Key("dirty", "choice", '"keep"', "with uncommitted changes: keep them in the snapshot, or refuse to run", ("keep", "refuse")),
     Key("records", "choice", '"local"', "commit: git sees records and notes, so that they can be shared", ("local", "commit")),
     Key("catalogue", "switch", "true", "keep a compact copy of each record in your state folder, for files that were moved"),
@@ -74,13 +83,16 @@ class Config:
 
     __slots__ = (
         "_origins", "budget", "catalogue", "dirty", "flags", "items", "keep", "keep_exclude", "observe", "records",
-        "streams", "variables",
+        "secrets", "snapshot_limit", "source_limit", "streams", "variables",
     )  # fmt: skip
 
     keep: int
     keep_exclude: tuple[str, ...]
     budget: int
     streams: int
+    source_limit: int
+    snapshot_limit: int
+    secrets: Literal["private", "withhold"]
     dirty: Literal["keep", "refuse"]
     records: Literal["local", "commit"]
     catalogue: bool
@@ -139,6 +151,9 @@ _DEFAULTS: tuple[tuple[str, object], ...] = (
     ("keep_exclude", ()),
     ("budget", 2 << 30),
     ("streams", 1 << 20),
+    ("source_limit", 10 << 20),
+    ("snapshot_limit", 200 << 20),
+    ("secrets", "private"),
     ("dirty", "keep"),
     ("records", "local"),
     ("catalogue", True),
