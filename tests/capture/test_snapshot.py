@@ -26,6 +26,7 @@ from tests.capture.repositories import (
 )
 from tests.store.permissions import respected
 from vestige.capture.snapshot import Snapshots, Taken
+from vestige.capture.sources import Rules
 from vestige.store.code import CodeStore
 
 NO_GIT = "/nowhere/git"
@@ -39,12 +40,13 @@ class Bench:
         self.store = CodeStore(str(base / "store" / "code.git"))
         self.cache = str(base / "cache")
         self.outputs: set[str] = set()
+        self.rules = Rules()
         (base / "store").mkdir()
 
     def snapshots(self, program: str = "git", **more: object) -> Snapshots:
         store = CodeStore(self.store.path, git=program)
         asked = self.outputs.intersection
-        return Snapshots(str(self.root), store, self.cache, asked, program=program, **more)  # type: ignore[arg-type]
+        return Snapshots(str(self.root), store, self.cache, asked, program=program, rules=self.rules, **more)  # type: ignore[arg-type]
 
     def take(self, program: str = "git") -> Taken:
         snapshots = self.snapshots(program)
@@ -234,8 +236,8 @@ def test_secrets_are_named_and_never_read(bench: Bench, program: str) -> None:
 
 
 @pytest.mark.parametrize("program", ["git", NO_GIT])
-def test_files_beyond_the_limits_are_listed_with_their_size(bench: Bench, program: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("vestige.capture.sources.LARGEST_FILE", 1000)
+def test_files_beyond_the_limits_are_listed_with_their_size(bench: Bench, program: str) -> None:
+    bench.rules = Rules(file=1000)
     project(bench.root)
     write(bench.root, "tracked.py", "#" * 2000)
     commit(bench.root)
@@ -250,8 +252,8 @@ def test_files_beyond_the_limits_are_listed_with_their_size(bench: Bench, progra
 
 
 @pytest.mark.parametrize("program", ["git", NO_GIT])
-def test_data_goes_before_code_when_all_is_too_much(bench: Bench, program: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("vestige.capture.sources.LARGEST_SNAPSHOT", 5000)
+def test_data_goes_before_code_when_all_is_too_much(bench: Bench, program: str) -> None:
+    bench.rules = Rules(whole=5000)
     project(bench.root)
     write(bench.root, "data/large.csv", "1" * 4000)
     write(bench.root, "data/small.csv", "1" * 1000)

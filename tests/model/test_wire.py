@@ -36,7 +36,7 @@ from vestige.store import rows, words
 from vestige.store.records import Note
 
 GOLDEN = Path(__file__).parent / "golden"
-READABLE = ("command", "redacted", "failed", "reproduction", "future", "long")
+READABLE = ("command", "private", "redacted", "failed", "reproduction", "future", "long")
 
 
 def golden(name: str) -> bytes:
@@ -110,6 +110,13 @@ def test_a_record_with_redactions_and_paths_that_are_not_utf8() -> None:
     text = golden("redacted").decode("utf-8")
     assert '"path": "data/caf%E9%20100%25.csv"' in text
     assert text.count('"encoding": "percent"') == 2
+
+
+def test_a_record_of_code_with_secrets_in_it() -> None:
+    run = wire.load_run(golden("private"))
+    assert run.code is not None
+    assert (run.code.private, run.code.withheld) == (("fetch.py", "src/settings.py"), (".env",))
+    assert '"private"' not in golden("command").decode("utf-8")
 
 
 def test_a_run_that_was_interrupted_outside_any_repository() -> None:
@@ -255,6 +262,7 @@ codes = made(
     dirty=st.none() | st.booleans(),
     snapshot=st.none() | texts,
     withheld=some(texts),
+    private=some(texts),
     repositories=some(made(Repository, {"path": texts, "commit": st.none() | texts})),
 )
 runs = made(

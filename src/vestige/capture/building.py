@@ -6,7 +6,8 @@ import os
 from contextlib import nullcontext
 
 from vestige.capture import pinning, sources
-from vestige.capture.pinning import ABSENT, AS_COMMITTED, LARGE, NOT_SOURCE, OUTPUT, UNREADABLE
+from vestige.capture.blobs import Blobs
+from vestige.capture.pinning import ABSENT, AS_COMMITTED, LARGE, NOT_SOURCE, OUTPUT, UNREADABLE, WITHHELD
 from vestige.capture.remembered import Memory, Remembered
 from vestige.capture.worktree import Part, Wanted, state
 from vestige.errors import VestigeError
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from vestige.capture.worktree import Looking
 
     Sizes = Callable[[Part], list[tuple[bytes, int]]]
+    Holds = Callable[[bytes], bool]
     Edits = dict[bytes, tuple[int, str] | None]
 
 #: From this many new files on, one pack is better than a file for each.
@@ -42,37 +44,49 @@ class Pinned:
 class Added:
     """What came of adding files to a tree."""
 
-    __slots__ = ("large", "problems", "tree", "withheld")
+    __slots__ = ("large", "private", "problems", "tree", "withheld")
 
     def __init__(self) -> None:
         self.tree = ""
         self.withheld: list[str] = []
+        self.private: list[str] = []
         self.large: list[tuple[str, int]] = []
         self.problems: list[str] = []
 
 
-def pin(looking: Looking, memory: Memory, database: Database, outputs: Outputs, sizes: Sizes) -> Memory:
+def pin(looking: Looking, memory: Memory, database: Database, outputs: Outputs, sizes: Sizes, holds_secret: Holds) -> Memory:
     """Store every file that has to be, and the trees; what is to be remembered. Raises OSError, KeyError, VestigeError."""
+    blobs = Blobs(database, looking.rules, holds_secret)
     wanted = sum(
         part.at + path not in memory.files or memory.files[part.at + path].signature != part.signatures[path]
         for part in looking.parts
         for path in part.wanted
     )
     with database.batch() if wanted > _MANY else nullcontext():
-        return _build(looking, memory, database, outputs, sizes)
+        made = _build(looking, memory, blobs, outputs, sizes)
+    made.private = private(made.tree, database)
+    return made
 
 
-def compare(looking: Looking, memory: Memory, database: Database, outputs: Outputs, sizes: Sizes) -> set[bytes]:
+def private(tree: str, database: Database) -> list[bytes]:
+    """The paths of a tree whose contents lie in the private part of the store."""
+    hidden = database.private()
+    return [path for path, _, oid in gittree.walk(tree, database.tree) if oid in hidden] if hidden and tree else []
+
+
+def compare(
+    looking: Looking, memory: Memory, database: Database, outputs: Outputs, sizes: Sizes, holds_secret: Holds
+) -> set[bytes]:
     """The paths about which the remembered tree and the one that would be built now differ. Nothing is stored."""
     overlay = _Overlay(database)
-    now = _build(looking, memory, overlay, outputs, sizes)
+    now = _build(looking, memory, Blobs(overlay, looking.rules, holds_secret), outputs, sizes)
     found = gittree.differences(memory.tree or None, now.tree or None, overlay.tree)
     return {path for path, _, _ in found}
 
 
-def add(tree: str, files: Mapping[str, str | bytes], database: Database, is_secret: Callable[[bytes], bool]) -> Added:
+def add(tree: str, files: Mapping[str, str | bytes], blobs: Blobs, is_secret: Callable[[bytes], bool]) -> Added:
     """A tree with files added to it. Raises OSError, KeyError, VestigeError."""
-    added = Added()
+    added, database = Added(), blobs.database
     edits = {}
     for name, content in files.items():
         path = os.fsencode(name)
@@ -81,10 +95,16 @@ def add(tree: str, files: Mapping[str, str | bytes], database: Database, is_secr
         elif is_secret(path):
             added.withheld.append(name)
         elif isinstance(content, bytes):
-            edits[path] = FILE, database.put(b"blob", content)
+            if (blob := blobs.put(content)) is None:
+                added.withheld.append(name)
+            else:
+                edits[path] = FILE, blob
         else:
-            value = pinning.pin(os.path.realpath(os.fsencode(content)), Wanted("u"), database)
-            if value == LARGE:
+            place = os.path.realpath(os.fsencode(content))
+            value = WITHHELD if is_secret(place) else pinning.pin(place, Wanted("u"), blobs)
+            if value == WITHHELD:
+                added.withheld.append(name)
+            elif value == LARGE:
                 added.large.append((name, os.stat(content).st_size))
             elif value[:1].isdigit():
                 mode, _, oid = value.partition(b" ")
@@ -93,6 +113,7 @@ def add(tree: str, files: Mapping[str, str | bytes], database: Database, is_secr
                 added.problems.append(f"not in the snapshot: {name!r} cannot be read")
     made = gittree.edit(tree or None, edits, database.tree, lambda data: database.put(b"tree", data))
     added.tree = made or ""
+    added.private = [os.fsdecode(path) for path in private(added.tree, database)]
     return added
 
 
@@ -103,14 +124,20 @@ class _Overlay:
         self._database = database
         self._made: dict[str, bytes] = {}
 
-    def put(self, kind: bytes, data: bytes) -> str:
+    def put(self, kind: bytes, data: bytes, *, private: bool = False) -> str:  # noqa: ARG002  # nothing is stored
         oid = object_id(kind, data)
         if kind == b"tree":
             self._made[oid] = data
         return oid
 
+    def has(self, oid: str) -> bool:
+        return self._database.has(oid)
+
     def touch(self, oid: str) -> bool:
-        return bool(oid)
+        return self._database.has(oid)
+
+    def private(self) -> set[str]:
+        return self._database.private()
 
     def read(self, oid: str) -> tuple[bytes, bytes]:
         return self._database.read(oid)
@@ -125,15 +152,15 @@ class _Overlay:
         return None
 
 
-def _build(looking: Looking, memory: Memory, database: Database, outputs: Outputs, sizes: Sizes) -> Memory:
-    made = Memory()
+def _build(looking: Looking, memory: Memory, blobs: Blobs, outputs: Outputs, sizes: Sizes) -> Memory:
+    made, database = Memory(), blobs.database
     now = state(looking.parts)
-    over = beyond(looking.parts, sizes)
+    over = beyond(looking.parts, sizes, looking.rules)
     pinned: dict[bytes, Pinned] = {}
     settled = True
     for part in reversed(looking.parts):  # those inside others come after them
         mine = frozenset(path[len(part.at) :] for path in over if path.startswith(part.at))
-        found = pinning.values(part, memory.files, mine, outputs, database)
+        found = pinning.values(part, memory.files, mine, outputs, blobs)
         settled = settled and all(one.signature for one in found.values())
         part.cut += [path for path in mine if path not in found]
         children = [(path, pinned[part.at + path + b"/"]) for path in part.inner if part.at + path + b"/" in pinned]
@@ -160,6 +187,8 @@ def _note(made: Memory, part: Part, pinned: Pinned, found: dict[bytes, Remembere
     for path, one in found.items():
         if one.value == UNREADABLE:
             made.unreadable.append(part.at + path)
+        elif one.value == WITHHELD:
+            made.withheld.append(part.at + path)
         elif one.value == LARGE:
             made.large.append((part.at + path, int(part.signatures[path].partition(b" ")[0])))
     made.large += [(part.at + path, over[part.at + path]) for path in part.cut if part.at + path in over and path not in found]
@@ -168,7 +197,8 @@ def _note(made: Memory, part: Part, pinned: Pinned, found: dict[bytes, Remembere
 def _is_uncommitted(one: Remembered) -> bool:
     if one.role == "m":
         return one.value != OUTPUT
-    return one.role in "u?psa" and one.value[:1].isdigit() and not one.value.endswith(AS_COMMITTED)
+    stored = one.value[:1].isdigit() and not one.value.endswith(AS_COMMITTED)
+    return one.role in "u?psa" and (stored or one.value == WITHHELD)
 
 
 def trees(
@@ -209,7 +239,7 @@ def trees(
     return Pinned(tree, whole, dirty=_dirty(part, found, tree, whole))
 
 
-def beyond(parts: list[Part], entries: Callable[[Part], list[tuple[bytes, int]]]) -> dict[bytes, int]:
+def beyond(parts: list[Part], entries: Sizes, rules: sources.Rules) -> dict[bytes, int]:
     """Files that do not fit into a snapshot, by paths from the root, with their sizes: data before code, the largest first.
 
     `entries` lists a part's tracked files with their sizes; it is asked only where the limit is passed.
@@ -220,10 +250,10 @@ def beyond(parts: list[Part], entries: Callable[[Part], list[tuple[bytes, int]]]
         total += part.study.total if part.study and part.on_commit else 0
         for path, wanted in part.wanted.items():
             size = int(part.signatures[path].partition(b" ")[0].replace(b"-", b"0"))
-            if wanted.role not in "?cf" and size <= sources.LARGEST_FILE:
+            if wanted.role not in "?cf" and size <= rules.file:
                 sizes[part.at + path] = size
                 total += size
-    if total <= sources.LARGEST_SNAPSHOT:
+    if total <= rules.whole:
         return {}
     for part in parts:
         if part.on_commit:
@@ -231,7 +261,7 @@ def beyond(parts: list[Part], entries: Callable[[Part], list[tuple[bytes, int]]]
     over = {}
     total = sum(sizes.values())
     for path in sorted(sizes, key=lambda path: (sources.by_name(path) == sources.YES, -sizes[path], path)):
-        if total <= sources.LARGEST_SNAPSHOT:
+        if total <= rules.whole:
             break
         over[path] = sizes[path]
         total -= sizes[path]
@@ -241,8 +271,8 @@ def beyond(parts: list[Part], entries: Callable[[Part], list[tuple[bytes, int]]]
 def _dirty(part: Part, found: dict[bytes, Remembered], tree: str | None, base: str | None) -> bool | None:
     if part.repository is None:
         return None
-    lost = {one.role for one in found.values() if one.value in {LARGE, UNREADABLE}}
-    if part.touched or lost & {"m", "p"}:
+    lost = {one.role for one in found.values() if one.value in {LARGE, UNREADABLE, WITHHELD}}
+    if part.touched or lost & {"m", "p"} or any(one.role in "u?" and one.value == WITHHELD for one in found.values()):
         return True
     if base is not None or part.commit is None:
         return None if tree == base and "l" in lost else tree != base
@@ -266,7 +296,7 @@ def _edit(path: bytes, one: Remembered, snapshot: Edits, base: Edits) -> None:
         snapshot[path] = None
         if one.role == "s":
             base[path] = None
-    elif one.value in {LARGE, UNREADABLE}:
+    elif one.value in {LARGE, UNREADABLE, WITHHELD}:
         snapshot[path] = base[path] = None
     elif one.value == NOT_SOURCE:
         if one.role in "mplcfsa":

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 
-from vestige.capture import git, gitconfig, sources
+from vestige.capture import git, gitconfig
 from vestige.capture.attributes import Attributes
 from vestige.capture.worktree import Part, Study, Wanted
 from vestige.model.gitformat import GITLINK, SYMLINK, TREE, FormatError, IndexEntry, parse_index
@@ -40,8 +40,10 @@ def study(
     outer: list[str],
     untracked: list[bytes],
     is_secret: Callable[[bytes], bool],
+    largest: int,
 ) -> Study:
-    """Look through the index. `outer` are attribute files outside the tree, `untracked` those in it that git does not track."""
+    """Look through the index. `outer` are attribute files outside the tree, `untracked` those in it that git does not track;
+    a file of more than `largest` bytes is too large."""
     found = Study()
     all_entries = entries(program, repository, sha256=configuration.sha256)
     top = os.fsencode(repository.top)
@@ -54,12 +56,12 @@ def study(
         attributes.add(_read(os.path.join(top, path)), path[: -len(b".gitattributes")])
     for entry in all_entries:
         if entry.path.startswith(inside) and entry.stage == 0:
-            _judge(found, entry, entry.path[len(inside) :], top, attributes, is_secret)
+            _judge(found, entry, entry.path[len(inside) :], top, attributes, is_secret, largest)
     return found
 
 
-def sizes(program: git.Program, part: Part) -> list[tuple[bytes, int]]:
-    """Tracked files of a part that are within the limit for one file, with their sizes. Raises GitError."""
+def sizes(program: git.Program, part: Part, largest: int) -> list[tuple[bytes, int]]:
+    """Tracked files of a part that have at most `largest` bytes, with their sizes. Raises GitError."""
     if part.repository is None or part.configuration is None:
         return []
     top = os.fsencode(part.repository.top)
@@ -67,13 +69,19 @@ def sizes(program: git.Program, part: Part) -> list[tuple[bytes, int]]:
     for entry in entries(program, part.repository, sha256=part.configuration.sha256):
         if entry.path.startswith(part.inside) and entry.mode not in {GITLINK, TREE}:
             size = entry.size or _size(os.path.join(top, entry.path))
-            if size <= sources.LARGEST_FILE:
+            if size <= largest:
                 found.append((entry.path[len(part.inside) :], size))
     return found
 
 
 def _judge(
-    found: Study, entry: IndexEntry, path: bytes, top: bytes, attributes: Attributes, is_secret: Callable[[bytes], bool]
+    found: Study,
+    entry: IndexEntry,
+    path: bytes,
+    top: bytes,
+    attributes: Attributes,
+    is_secret: Callable[[bytes], bool],
+    largest: int,
 ) -> None:
     found.count += 1
     if entry.mode == GITLINK:
@@ -88,7 +96,7 @@ def _judge(
     size = entry.size
     if size == 0 and entry.oid != _EMPTY:
         size = _size(os.path.join(top, entry.path))
-    if size > sources.LARGEST_FILE:
+    if size > largest:
         found.large.append((path, size))
         return
     found.total += size

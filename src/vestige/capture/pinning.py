@@ -7,6 +7,7 @@ import stat
 import time
 
 from vestige.capture import sources
+from vestige.capture.blobs import Blobs
 from vestige.capture.remembered import Remembered
 from vestige.capture.worktree import Part, Wanted, signature
 from vestige.errors import VestigeError
@@ -23,7 +24,9 @@ if TYPE_CHECKING:
     class Database(Protocol):
         """Objects that are read and written: `store.gitobjects.ObjectDatabase`."""
 
-        def put(self, kind: bytes, data: bytes) -> str: ...
+        def put(self, kind: bytes, data: bytes, *, private: bool = False) -> str: ...
+        def has(self, oid: str) -> bool: ...
+        def private(self) -> set[str]: ...
         def read(self, oid: str) -> tuple[bytes, bytes]: ...
         def tree(self, oid: str) -> list[TreeEntry]: ...
         def touch(self, oid: str) -> bool: ...
@@ -33,7 +36,7 @@ if TYPE_CHECKING:
 
 #: What a file is that is not stored; else it is `MODE ID`, or, if the commit has it just so, `=MODE ID`. Where a filter
 #: makes of it what the commit has, ` =` is added.
-NOT_SOURCE, OUTPUT, UNREADABLE, LARGE, ABSENT = b"-", b"o", b"x", b"big", b"gone"
+NOT_SOURCE, OUTPUT, UNREADABLE, LARGE, ABSENT, WITHHELD = b"-", b"o", b"x", b"big", b"gone", b"secret"
 AS_COMMITTED = b" ="
 #: A file changed less than this before it was read may change again without a new time stamp: a few ticks of the
 #: kernel's clock, or, where a file system counts in whole seconds, two of those (FAT).
@@ -45,7 +48,7 @@ def values(
     known: dict[bytes, Remembered],
     over: frozenset[bytes],
     recorded: Outputs,
-    database: Database,
+    blobs: Blobs,
 ) -> dict[bytes, Remembered]:
     """What every wanted file is; `known` is what was found earlier, by paths from the root of the project.
 
@@ -57,7 +60,7 @@ def values(
         old = known.get(part.at + path)
         if path in over:
             found[path] = Remembered(part.signatures[path], wanted.role, LARGE)
-        elif old is not None and old.signature == part.signatures[path] and _answers(old, wanted, database.touch):
+        elif old is not None and old.signature == part.signatures[path] and _answers(old, wanted, blobs.database.touch):
             found[path] = old
         else:
             fresh.append(path)
@@ -66,7 +69,7 @@ def values(
     for path in fresh:
         wanted, before, now = part.wanted[path], part.signatures[path], time.time_ns()
         whole = os.path.join(folder, path)
-        value = OUTPUT if path in outputs else pin(whole, wanted, database)
+        value = OUTPUT if path in outputs else pin(whole, wanted, blobs)
         settled = before == signature(whole) and _is_settled(before, now)
         found[path] = Remembered(before if settled else b"", wanted.role, value)
     return found
@@ -104,12 +107,12 @@ def _recorded(part: Part, paths: list[bytes], recorded: Outputs) -> set[bytes]:
     return {asked[path] for path in recorded(list(asked)) if path in asked} if asked else set()
 
 
-def pin(path: bytes, wanted: Wanted, database: Database) -> bytes:
+def pin(path: bytes, wanted: Wanted, blobs: Blobs) -> bytes:
     """Keep one file; what it is now."""
     try:
         found = os.lstat(path)
         if stat.S_ISLNK(found.st_mode):
-            return NOT_SOURCE if wanted.role == "?" else _value(SYMLINK, os.fsencode(os.readlink(path)), wanted, database)
+            return NOT_SOURCE if wanted.role == "?" else _value(SYMLINK, os.fsencode(os.readlink(path)), wanted, blobs)
         if not stat.S_ISREG(found.st_mode) or (wanted.role == "?" and not _may_be_script(path, found.st_mode)):
             return NOT_SOURCE
         fd = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0))
@@ -120,7 +123,7 @@ def pin(path: bytes, wanted: Wanted, database: Database) -> bytes:
     try:
         if wanted.role == "?" and os.pread(fd, 2, 0) != b"#!":
             return NOT_SOURCE
-        data = _content(fd)
+        data = _content(fd, blobs.rules.file)
     except OSError:
         return UNREADABLE
     finally:
@@ -128,8 +131,9 @@ def pin(path: bytes, wanted: Wanted, database: Database) -> bytes:
     if data is None:
         return LARGE
     mode = _given_mode(wanted) or (EXECUTABLE if found.st_mode & 0o100 else FILE)
-    value = _value(mode, data, wanted, database)
-    return value + AS_COMMITTED if wanted.role == "p" and _points_to(database, wanted.oid, data) else value
+    value = _value(mode, data, wanted, blobs)
+    stored = value[:1].isdigit()
+    return value + AS_COMMITTED if wanted.role == "p" and stored and _points_to(blobs.database, wanted.oid, data) else value
 
 
 def _may_be_script(path: bytes, mode: int) -> bool:
@@ -137,19 +141,20 @@ def _may_be_script(path: bytes, mode: int) -> bool:
     return bool(mode & 0o100) or b"." not in path[path.rfind(b"/") + 2 :]
 
 
-def _content(fd: int) -> bytes | None:
+def _content(fd: int, largest: int) -> bytes | None:
     """All of a file, unless it is too large."""
-    parts, left = [], sources.LARGEST_FILE + 1
+    parts, left = [], largest + 1
     while left and (part := os.read(fd, left)):
         parts.append(part)
         left -= len(part)
     return b"".join(parts) if left else None
 
 
-def _value(mode: int, data: bytes, wanted: Wanted, database: Database) -> bytes:
+def _value(mode: int, data: bytes, wanted: Wanted, blobs: Blobs) -> bytes:
     if wanted.role in "cfsa" and _expected(wanted) == b"=%o %s" % (mode, object_id(b"blob", data).encode("ascii")):
         return _expected(wanted)
-    return b"%o %s" % (mode, database.put(b"blob", data).encode("ascii"))
+    oid = blobs.put(data)
+    return WITHHELD if oid is None else b"%o %s" % (mode, oid.encode("ascii"))
 
 
 def _points_to(database: Database, oid: str, data: bytes) -> bool:

@@ -9,7 +9,7 @@ import os
 
 from vestige.capture.worktree import Study, Wanted
 
-_MAGIC = b"vestige code 1"
+_MAGIC = b"vestige code 2"
 _END = b"end"
 
 
@@ -35,11 +35,13 @@ class Memory:
         "dirty",
         "large",
         "previous",
+        "private",
         "state",
         "studies",
         "tree",
         "uncommitted",
         "unreadable",
+        "withheld",
     )
 
     def __init__(self) -> None:
@@ -53,6 +55,8 @@ class Memory:
         self.large: list[tuple[bytes, int]] = []
         self.uncommitted: list[bytes] = []
         self.unreadable: list[bytes] = []
+        self.withheld: list[bytes] = []
+        self.private: list[bytes] = []
         self._files: dict[bytes, Remembered] = {}
         self._packed: list[list[bytes]] = []
 
@@ -69,22 +73,22 @@ class Memory:
         self._packed = fields
 
 
-def load(path: str, root: str) -> Memory:
-    """What is remembered of a project; an empty memory where nothing is."""
+def load(path: str, root: str, rules: bytes) -> Memory:
+    """What was found in a project by these rules; an empty memory where nothing is remembered of that."""
     try:
         with open(path, "rb", buffering=0) as file:
-            return _decode(_Fields(file.read()), root)
+            return _decode(_Fields(file.read()), root, rules)
     except (OSError, ValueError, IndexError):
         return Memory()
 
 
-def save(path: str, root: str, memory: Memory) -> None:
+def save(path: str, root: str, rules: bytes, memory: Memory) -> None:
     """Remember. Raises OSError."""
     os.makedirs(os.path.dirname(path), exist_ok=True)
     hidden = f"{path}.{os.getpid()}"
     fd = os.open(hidden, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     try:
-        view = memoryview(b"\0".join(_encode(memory, root)))
+        view = memoryview(b"\0".join(_encode(memory, root, rules)))
         while view:
             view = view[os.write(fd, view) :]
     finally:
@@ -134,13 +138,14 @@ class _Fields:
         return [self._fields[at : at + width] for at in range(start, self._at, width)]
 
 
-def _encode(memory: Memory, root: str) -> list[bytes]:
-    out = [_MAGIC, os.fsencode(root), memory.state, memory.tree.encode("ascii"), memory.base.encode("ascii")]
+def _encode(memory: Memory, root: str, rules: bytes) -> list[bytes]:
+    out = [_MAGIC, os.fsencode(root), rules, memory.state, memory.tree.encode("ascii"), memory.base.encode("ascii")]
     _many(out, [[at, {True: b"1", False: b"0", None: b"-"}[dirty]] for at, dirty in memory.dirty.items()])
     _many(out, [[at, tree.encode("ascii")] for at, tree in memory.bases.items()])
     _many(out, [[path, b"%d" % size] for path, size in memory.large])
     _many(out, [[path] for path in memory.uncommitted])
-    _many(out, [[path] for path in memory.unreadable])
+    for paths in (memory.unreadable, memory.withheld, memory.private):
+        _many(out, [[path] for path in paths])
     _many(out, [[path, one.signature, one.role.encode("ascii"), one.value] for path, one in memory.files.items()])
     out.append(b"%d" % len(memory.studies))
     for at, study in memory.studies.items():
@@ -155,8 +160,8 @@ def _encode(memory: Memory, root: str) -> list[bytes]:
     return out
 
 
-def _decode(fields: _Fields, root: str) -> Memory:
-    if fields.next() != _MAGIC or fields.next() != os.fsencode(root):
+def _decode(fields: _Fields, root: str, rules: bytes) -> Memory:
+    if fields.next() != _MAGIC or fields.next() != os.fsencode(root) or fields.next() != rules:
         raise ValueError
     memory = Memory()
     memory.state = fields.next()
@@ -165,7 +170,7 @@ def _decode(fields: _Fields, root: str) -> Memory:
     memory.bases = {at: tree.decode("ascii") for at, tree in fields.many(2)}
     memory.large = [(path, int(size)) for path, size in fields.many(2)]
     memory.uncommitted = [path for (path,) in fields.many(1)]
-    memory.unreadable = [path for (path,) in fields.many(1)]
+    memory.unreadable, memory.withheld, memory.private = ([path for (path,) in fields.many(1)] for _ in range(3))
     memory.pack(fields.many(4))
     for _ in range(int(fields.next())):
         at, study = fields.next(), Study()

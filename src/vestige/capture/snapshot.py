@@ -13,7 +13,8 @@ from __future__ import annotations
 import os
 import time
 
-from vestige.capture import git, remembered, sources
+from vestige.capture import git, remembered
+from vestige.capture.sources import Rules
 from vestige.capture.worktree import Looking, Part, digest, signature, state
 from vestige.errors import VestigeError
 from vestige.model.code import Code, Repository
@@ -79,8 +80,9 @@ class Snapshots:
 
     `outputs` answers which of some paths (relative to the root, with `/`) are files that a run *made*: they are no
     source. It should leave out what a run merely changed, as a formatter does. `is_secret` judges a path,
-    `redact_url` takes the credentials out of a remote. `observed_only`: the root is no project (a home folder), so
-    only what `add` is given belongs to a snapshot. `seconds`: how long git may take.
+    `holds_secret` a content; `rules` say what is taken. `redact_url` takes the credentials out of a remote.
+    `observed_only`: the root is no project (a home folder), so only what `add` is given belongs to a snapshot.
+    `seconds`: how long git may take.
     """
 
     def __init__(
@@ -91,6 +93,8 @@ class Snapshots:
         outputs: Callable[[list[str]], set[str]] | None = None,
         *,
         is_secret: Callable[[str], bool] | None = None,
+        holds_secret: Callable[[bytes], bool] | None = None,
+        rules: Rules | None = None,
         redact_url: Callable[[str], str] | None = None,
         observed_only: bool = False,
         program: str = "git",
@@ -102,6 +106,8 @@ class Snapshots:
         self._outputs = outputs or (lambda _: set())
         judge = is_secret or _is_secret
         self._is_secret = lambda path: judge(os.fsdecode(path))
+        self._holds_secret = holds_secret or _holds_secret
+        self._rules = rules or Rules()
         self._redact = redact_url or git.without_credentials
         self._observed_only = observed_only
         self._program = git.Program(program, seconds, os.path.join(store.path, "scratch"))
@@ -111,7 +117,7 @@ class Snapshots:
         if self._observed_only:
             return Taken(Code())
         try:
-            memory = remembered.load(self._cache, self._root)
+            memory = remembered.load(self._cache, self._root, self._rules.name())
             looking = self._look(memory)
         except Exception as error:
             return Taken(Code(), (f"the code could not be looked at: {_said(error)}",))
@@ -175,7 +181,7 @@ class Snapshots:
         from vestige.capture import building
 
         try:
-            paths = building.compare(looking, memory, self._open(looking), self._outputs, self._tracked)
+            paths = building.compare(looking, memory, self._open(looking), self._outputs, self._tracked, self._holds_secret)
         except (OSError, KeyError, ValueError, VestigeError):
             return ()
         return tuple(path for path in sorted(map(os.fsdecode, paths)) if not _lies_in(path, ignoring))
@@ -192,18 +198,21 @@ class Snapshots:
         if known is not None and remembered.text(f"{self._cache}-used") == known:
             return taken
         from vestige.capture import building
+        from vestige.capture.blobs import Blobs
         from vestige.model.values import replace
 
         try:
             self._store.init()
             database = self._store.database([source.repository.objects for source in taken.sources])
-            added = building.add(taken.state.removeprefix("git:"), files, database, self._is_secret)
+            blobs = Blobs(database, self._rules, self._holds_secret)
+            added = building.add(taken.state.removeprefix("git:"), files, blobs, self._is_secret)
         except (OSError, KeyError, ValueError, VestigeError) as error:
             return _with(taken, [f"code that was used could not be kept: {_said(error)}"])
         withheld = tuple(sorted({*taken.code.withheld, *added.withheld}))
-        code = replace(taken.code, snapshot=f"git:{added.tree}" if added.tree else None, withheld=withheld)
+        snapshot = f"git:{added.tree}" if added.tree else None
+        code = replace(taken.code, snapshot=snapshot, withheld=withheld, private=tuple(sorted(added.private)))
         large = [(path, size) for path, size in added.large if (path, size) not in taken.left_out]
-        more = Taken(code, (*taken.problems, *added.problems, *_lines(large, [])), (*taken.left_out, *large))
+        more = Taken(code, (*taken.problems, *added.problems, *_lines(large, [], self._rules)), (*taken.left_out, *large))
         more.memory, more.sources, more.database, more.uncommitted = taken.memory, taken.sources, database, taken.uncommitted
         if code != taken.code or more.problems != taken.problems:
             return more
@@ -230,7 +239,7 @@ class Snapshots:
             self._store.init()
         except OSError:
             pass  # it will be said where something is to be written
-        looking = Looking(self._root, self._store.path, memory.studies, self._program, self._is_secret, whole=whole)
+        looking = Looking(self._root, self._store.path, memory.studies, self._program, self._is_secret, self._rules, whole=whole)
         for part in looking.parts:
             folder = os.fsencode(part.folder) + b"/"
             part.signatures = {path: signature(folder + path) for path in part.wanted}
@@ -245,14 +254,14 @@ class Snapshots:
         self._store.init()
         database = self._open(looking)
         try:
-            found = building.pin(looking, memory, database, self._outputs, self._tracked)
+            found = building.pin(looking, memory, database, self._outputs, self._tracked, self._holds_secret)
         except (KeyError, VestigeError) as error:
             problems = [*looking.problems, f"the commit could not be read, so that every file was: {_said(error)}"]
             looking = self._look(memory, whole=True)
             looking.problems[:] = problems
-            found = building.pin(looking, memory, database, self._outputs, self._tracked)
+            found = building.pin(looking, memory, database, self._outputs, self._tracked, self._holds_secret)
         try:
-            remembered.save(self._cache, self._root, found)
+            remembered.save(self._cache, self._root, self._rules.name(), found)
         except OSError:
             pass  # the next snapshot takes longer
         taken = self._taken(looking, found)
@@ -262,7 +271,7 @@ class Snapshots:
     def _tracked(self, part: Part) -> list[tuple[bytes, int]]:
         from vestige.capture import index
 
-        return index.sizes(self._program, part)
+        return index.sizes(self._program, part, self._rules.file)
 
     def _taken(self, looking: Looking, memory: remembered.Memory) -> Taken:
         main, *others = looking.parts
@@ -281,6 +290,7 @@ class Snapshots:
             for part in looking.parts
             for path, commit in part.submodules
         ]
+        withheld = {os.fsdecode(part.at + path) for part in looking.parts for path in part.withheld}
         code = Code(
             commit=main.commit,
             branch=main.branch,
@@ -288,11 +298,12 @@ class Snapshots:
             dirty=memory.dirty[b""] if memory.dirty else _presumably_dirty(main),
             snapshot=f"git:{memory.tree}" if memory.tree else None,
             base=f"git:{memory.base}" if memory.base else None,
-            withheld=tuple(sorted({os.fsdecode(part.at + path) for part in looking.parts for path in part.withheld})),
+            withheld=tuple(sorted({*map(os.fsdecode, memory.withheld), *withheld})),
+            private=tuple(sorted(map(os.fsdecode, memory.private))),
             repositories=tuple(sorted(repositories, key=lambda one: one.path)),
         )
         large = [(os.fsdecode(path), size) for path, size in memory.large]
-        lines = _lines(large, [os.fsdecode(path) for path in memory.unreadable])
+        lines = _lines(large, [os.fsdecode(path) for path in memory.unreadable], self._rules)
         taken = Taken(code, (*looking.problems, *lines), tuple(large))
         taken.memory = memory
         taken.uncommitted = tuple(sorted(map(os.fsdecode, memory.uncommitted)))
@@ -322,7 +333,7 @@ class Snapshots:
         if taken.memory is not None:
             taken.memory.base = ""
             taken.memory.bases.clear()
-            remembered.save(self._cache, self._root, taken.memory)
+            remembered.save(self._cache, self._root, self._rules.name(), taken.memory)
 
     def _keep(self, taken: Taken, trees: list[str], *, whole: bool) -> None:
         if whole:
@@ -334,6 +345,12 @@ def _is_secret(path: str) -> bool:
     from vestige.model.secret_names import is_secret_file  # most projects have no changed or untracked file to be judged
 
     return is_secret_file(path)
+
+
+def _holds_secret(data: bytes) -> bool:
+    from vestige.model import redaction
+
+    return bool(redaction.scan(data))
 
 
 def _both(memory: remembered.Memory) -> list[str]:
@@ -357,10 +374,10 @@ def _presumably_dirty(part: Part) -> bool | None:
     return bool(part.touched or part.gone or any(wanted.role in "mpu" for wanted in part.wanted.values()))
 
 
-def _lines(large: list[tuple[str, int]], unreadable: list[str]) -> list[str]:
+def _lines(large: list[tuple[str, int]], unreadable: list[str], rules: Rules) -> list[str]:
     """What was left out of the snapshot, one line a file as long as these are few."""
-    limit = f"{sources.LARGEST_FILE >> 20} MiB a file, {sources.LARGEST_SNAPSHOT >> 20} MiB in all"
-    lines = [f"not in the snapshot: {path!r} has {size} bytes (at most {limit})" for path, size in large[:_LISTED]]
+    limits = f"source_limit is {rules.file} bytes, snapshot_limit {rules.whole}"
+    lines = [f"not in the snapshot: {path!r} has {size} bytes ({limits})" for path, size in large[:_LISTED]]
     lines += [f"not in the snapshot: {path!r} cannot be read" for path in unreadable[:_LISTED]]
     rest = len(large) + len(unreadable) - len(lines)
     return [*lines, f"not in the snapshot: {rest} more files that are too large or cannot be read"] if rest else lines

@@ -7,8 +7,21 @@ Paths are bytes, as git gives them. Light: a recording asks this before anything
 
 from __future__ import annotations
 
-LARGEST_FILE = 10 << 20
-LARGEST_SNAPSHOT = 200 << 20
+
+class Rules:
+    """What a snapshot takes: files up to `file` bytes, `whole` bytes in all; `withhold`: none that holds a secret."""
+
+    __slots__ = ("file", "whole", "withhold")
+
+    def __init__(self, file: int = 10 << 20, whole: int = 200 << 20, *, withhold: bool = False) -> None:
+        self.file = file
+        self.whole = whole
+        self.withhold = withhold
+
+    def name(self) -> bytes:
+        """A name for these rules: what was found by others is not what would be found by these."""
+        return b"%d %d %d" % (self.file, self.whole, self.withhold)
+
 
 _LANGUAGES = (
     b"py pyw pyi pyx pxd pxi ipynb r rmd rnw qmd jl m mlx c h cc cpp cxx c++ hh hpp hxx inl cu cuh cl f for f77 f90 f95 f03 "

@@ -91,7 +91,7 @@ class Looking:
     """One look at a project. `parts` holds the project's own first; `problems` are lines for the record.
 
     `code_git` is a repository without an index, whose ignore engine serves a plain folder.
-    `whole`: want every file, and build on no commit.
+    `rules` say which files are too large. `whole`: want every file, and build on no commit.
     """
 
     def __init__(
@@ -101,10 +101,12 @@ class Looking:
         studies: dict[bytes, Study],
         program: git.Program,
         is_secret: Callable[[bytes], bool],
+        rules: sources.Rules,
         *,
         whole: bool = False,
     ) -> None:
         self.parts: list[Part] = []
+        self.rules = rules
         self.problems: list[str] = []
         self._code_git = code_git
         self._studies = studies
@@ -290,7 +292,7 @@ class Looking:
             return known
         from vestige.capture import index
 
-        found = index.study(self._program, repository, part.inside, configuration, outer, loose, self.is_secret)
+        found = index.study(self._program, repository, part.inside, configuration, outer, loose, self.is_secret, self.rules.file)
         found.key = key(found)
         return found
 

@@ -27,7 +27,8 @@ class Code:
     """Commit and snapshot. `snapshot` is `git:TREE`, a tree in the store's own `code.git` that holds
     every source file exactly; `base` is the tree of `commit`, kept beside it so that a diff can be shown
     without the user's repository: as git would check it out here, with the commits of `repositories` in
-    their places, and without what no snapshot takes. `dirty` is None where there is no repository, or nobody can tell."""
+    their places, and without what no snapshot takes. `private`: paths of files that hold a secret, and so lie
+    in the private part of the store. `dirty` is None where there is no repository, or nobody can tell."""
 
     commit: str | None = None
     branch: str | None = None
@@ -37,5 +38,6 @@ class Code:
     base: str | None = None
     changed_during_run: bool = False
     withheld: tuple[str, ...] = ()
+    private: tuple[str, ...] = ()
     repositories: tuple[Repository, ...] = ()
     extra: Mapping[str, object] = field(default_factory=nothing)

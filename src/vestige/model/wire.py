@@ -79,7 +79,7 @@ _QUIET: dict[type, frozenset[str]] = {
     Redaction: frozenset({"variable", "hmac"}),
     Package: frozenset({"installer", "origin", "tags"}),
     CondaPackage: frozenset({"md5", "sha256"}),
-    Code: frozenset({"base"}),
+    Code: frozenset({"base", "private"}),
 }
 
 

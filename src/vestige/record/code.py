@@ -6,13 +6,14 @@ import _thread
 import os
 
 from vestige.capture.snapshot import Snapshots
+from vestige.capture.sources import Rules
 from vestige.store import project
 from vestige.store.code import CodeStore
 from vestige.store.objects import Objects
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from vestige.capture.snapshot import Taken
     from vestige.capture.worktree import Looking
@@ -38,7 +39,7 @@ class CodeOfRun:
     def take(self) -> None:
         """The code as it stands now; of a home folder, only what is seen in use. What goes wrong is said by `tell`."""
         try:
-            self._snapshots = snapshots(self._place)
+            self._snapshots = snapshots(self._place, self._config)
             self._taken = self._snapshots.take()
         except Exception as error:
             self._problem = f"code: {type(error).__name__}: {error}"[:500]
@@ -46,7 +47,7 @@ class CodeOfRun:
     def tell(self, context: Context) -> None:
         """Put what was taken into the context of the run."""
         if context.code is not None:  # an earlier recorder has taken it, when the run started
-            self._snapshots = snapshots(self._place)
+            self._snapshots = snapshots(self._place, self._config)
             self._taken = self._snapshots.resume(context.code)
             return
         if self._taken is not None:
@@ -108,21 +109,23 @@ class CodeOfRun:
             yield name, kept
 
 
-def snapshots(place: Place) -> Snapshots:
+def snapshots(place: Place, config: Config) -> Snapshots:
     """Where the snapshots of a project are taken from, and kept."""
     return Snapshots(
         place.root,
         CodeStore(os.path.join(place.store, "code.git")),
         project.cache_dir(place),
         lambda paths: _made(place, paths),
+        holds_secret=_scanner(),
+        rules=Rules(config.source_limit, config.snapshot_limit, withhold=config.secrets == "withhold"),
         redact_url=_redact_url,
         observed_only=place.detached,
     )
 
 
-def uncommitted(place: Place) -> list[str]:
+def uncommitted(place: Place, config: Config) -> list[str]:
     """What is not committed, for `--strict`; Vestige's own files make no tree dirty."""
-    return list(snapshots(place).take().uncommitted)
+    return list(snapshots(place, config).take().uncommitted)
 
 
 def _made(place: Place, paths: list[str]) -> set[str]:
@@ -133,6 +136,21 @@ def _made(place: Place, paths: list[str]) -> set[str]:
         return {
             path for path in paths if any(use.access not in ("update", "append") for use in index.uses_at(path, written=True))
         }
+
+
+def _scanner() -> Callable[[bytes], bool]:
+    """Whether a content holds a secret: one that looks like one, or the value of a variable that is named like one."""
+    known: dict[str, str] | None = None
+
+    def holds_secret(data: bytes) -> bool:
+        nonlocal known
+        from vestige.model import redaction
+
+        if known is None:
+            known = redaction.known_values(os.environ)
+        return bool(redaction.scan(data, known))
+
+    return holds_secret
 
 
 def _redact_url(url: str) -> str:

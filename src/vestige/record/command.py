@@ -220,7 +220,7 @@ def _environment() -> dict[str, str]:
 def _refuse_dirty(begun: Begun, options: Options) -> None:
     from vestige.record.code import uncommitted
 
-    paths = uncommitted(options.place)
+    paths = uncommitted(options.place, options.config)
     if paths:
         begun.discard()
         listed = "".join(f"\n  {path}" for path in paths[:20])

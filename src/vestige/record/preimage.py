@@ -62,8 +62,6 @@ def _keep(objects: Objects, path: str, digest: str) -> bool:
 
 
 def rule(config: Config, root: str) -> Callable[[str], bool]:
-    """Whether the bytes at a path may be kept for now. The recorder looks at them more closely."""
-    if not config.keep_exclude:
-        return lambda _: True
+    """Whether the bytes at a path may be kept for now, by its name. The recorder looks at the bytes."""
     prefix = root.rstrip("/") + "/"
     return lambda path: config.keeps(path.removeprefix(prefix))

@@ -4,6 +4,9 @@ Objects are read and written here, in Python; git, where there is one, packs and
 `snapshots` in the repository names every tree that is complete: all it needs lies here. No ref names them,
 so the configuration tells git never to prune. `scratch` takes objects that git makes up when it reads a repository.
 
+A file that holds a secret has its true id in its tree, while its blob lies in the private part of the store, beside the
+repository: whoever is given the repository is not given the secret.
+
 A tree is named by its id, with or without the `git:` before it that a record has.
 """
 
@@ -41,10 +44,11 @@ _ATTRIBUTES = "* -text -filter -ident -working-tree-encoding\n"
 class CodeStore:
     """The repository at `path` (the store's `code.git`)."""
 
-    __slots__ = ("_list", "git", "path")
+    __slots__ = ("_list", "git", "path", "private")
 
     def __init__(self, path: str, git: str = "git") -> None:
         self.path = path
+        self.private = os.path.join(os.path.dirname(path), "objects", "private", os.path.basename(path))
         self.git = git
         self._list = TreeList(os.path.join(path, "snapshots"))
 
@@ -83,7 +87,7 @@ class CodeStore:
         """The objects in here, to be read and written; `borrowed` are `objects` folders of the user's repositories."""
         from vestige.store.gitobjects import ObjectDatabase
 
-        return ObjectDatabase(os.path.join(self.path, "objects"), borrowed)
+        return ObjectDatabase(os.path.join(self.path, "objects"), borrowed, self.private)
 
     def has(self, tree: str) -> bool:
         """Whether a tree is complete here and its root can be read."""
@@ -120,7 +124,8 @@ class CodeStore:
         return data
 
     def checkout(self, tree: str, into: str) -> None:
-        """Write every file of a tree below a folder that is new or empty, byte for byte, with symlinks and x bits.
+        """Write every file of a tree below a folder that is new or empty, byte for byte, with symlinks and x bits;
+        one that is private is written for its user alone.
 
         Raises ExistsError, NotKeptError, DamagedError (a name that would lead out of the folder, too), OSError.
         """
@@ -132,6 +137,7 @@ class CodeStore:
             raise ExistsError(f"{into} is not empty", hint="name a folder that does not exist yet")
         base = os.fsencode(into)
         database, folders, links = self.database(), {b""}, []
+        private = database.private()
         with _missing(tree):
             for path, mode, oid in gittree.walk(_id(tree), database.tree):
                 _refuse_unsafe(path, tree)
@@ -140,7 +146,8 @@ class CodeStore:
                 if mode == SYMLINK:
                     links.append((data, os.path.join(base, path)))
                 else:
-                    _write_new(os.path.join(base, path), data, 0o777 if mode & 0o100 else 0o666)
+                    bits = 0o700 if oid in private else 0o777
+                    _write_new(os.path.join(base, path), data, bits if mode & 0o100 else bits & 0o666)
         for target, path in links:  # last, so that nothing is written through one
             os.symlink(target, path)
 
@@ -173,7 +180,7 @@ class CodeStore:
                     self.database().tree(end)
         options = ["--binary", "--full-index", "--find-renames", "--no-ext-diff", "--no-textconv", "--no-color"]
         options += ["--src-prefix=a/", "--dst-prefix=b/", "--no-relative"]
-        return gitprogram.run(self.git, self.path, ["diff-tree", "-r", "-p", *options, *ends])
+        return gitprogram.run(self.git, self.path, ["diff-tree", "-r", "-p", *options, *ends], borrowed=[self.private])
 
     def absorb(self, trees: Iterable[str], git_dir: str | None, objects: Iterable[str], known: Iterable[str] = ()) -> None:
         """Take over from other repositories all that trees need and is not here yet.
@@ -186,9 +193,10 @@ class CodeStore:
         from vestige.store import gitprogram
 
         wanted, has, folders = [_id(tree) for tree in trees], [_id(tree) for tree in known], list(objects)
-        if git_dir and gitprogram.transfer(self.git, self.path, git_dir, folders[0], trees=wanted, known=has):
-            return
         database = self.database(folders)
+        transfer = gitprogram.Transfer(wanted, has, sorted(database.private()), self.private)
+        if git_dir and gitprogram.transfer(self.git, self.path, git_dir, folders[0], transfer):
+            return
         try:
             with database.batch():
                 for oid, _ in gittree.reachable(wanted, database.tree, has):
@@ -234,14 +242,15 @@ class CodeStore:
         wanted = {_id(tree) for tree in keep}
         home = os.path.join(self.path, "objects")
         needed = self._needed(wanted)
-        before = _bytes_below(home)
+        before = _bytes_below(home) + _bytes_below(self.private)
         self._list.retain(wanted)
         oldest_spared = time.time() - spare_seconds
-        for oid, path in gitobjects.loose(home):
-            if oid not in needed and _is_older(path, oldest_spared):
-                publish.discard(path)
+        for folder in (home, self.private):
+            for oid, path in gitobjects.loose(folder):
+                if oid not in needed and _is_older(path, oldest_spared):
+                    publish.discard(path)
         self._drop_packs(home, needed, oldest_spared)
-        return max(0, before - _bytes_below(home))
+        return max(0, before - _bytes_below(home) - _bytes_below(self.private))
 
     def size(self) -> int:
         """Bytes on disk."""

@@ -1,8 +1,9 @@
 """Git's object databases, read and written without git: loose objects, packs, and what they borrow.
 
-A database has a home, into which it writes, and others from which it only reads. What is written first goes
-to a hidden file. An object that was there already is touched, so that a clean-up running at the same time
-sees that it is wanted (as git itself does).
+A database has a home, into which it writes, and others from which it only reads. Beside the home there may be a private
+folder, for what must not be given away with the home: it is read like the home, and what lies there stays there.
+What is written first goes to a hidden file. An object that was there already is touched, so that a clean-up running at
+the same time sees that it is wanted (as git itself does).
 """
 
 from __future__ import annotations
@@ -19,18 +20,24 @@ from vestige.store.gitpack import Pack, PackWriter
 
 
 class ObjectDatabase:
-    """Objects under `home`, and under the folders borrowed from (each an `objects` folder of some repository)."""
+    """Objects under `home`, in the private folder `hidden`, and under those borrowed from (`objects` of some repository)."""
 
-    def __init__(self, home: str, borrowed: Iterable[str] = ()) -> None:
+    def __init__(self, home: str, borrowed: Iterable[str] = (), hidden: str | None = None) -> None:
         self.home = home
+        self._hidden = hidden
         self.written: list[str] = []  # paths of files that have not been flushed to disk
-        self._folders = list(_with_alternates([home, *borrowed]))
+        self._own = [home, hidden] if hidden is not None and os.path.isdir(hidden) else [home]
+        self._folders = list(_with_alternates([*self._own, *borrowed]))
         self._packs: dict[str, list[Pack]] = {}
         self._batch: PackWriter | None = None
 
     def has(self, oid: str) -> bool:
-        """Whether the home itself holds an object."""
-        return self._in_batch(oid) or self._find(oid, self._folders[:1]) is not None
+        """Whether the home itself holds an object, or the private folder."""
+        return self._in_batch(oid) or self._find(oid, self._own) is not None
+
+    def private(self) -> set[str]:
+        """The objects in the private folder."""
+        return {oid for folder in self._own[1:] for oid, _ in loose(folder)}
 
     def read(self, oid: str) -> tuple[bytes, bytes]:
         """Kind and content. Raises KeyError where there is no such object, DamagedError where it cannot be read."""
@@ -75,10 +82,13 @@ class ObjectDatabase:
         except ValueError as error:
             raise DamagedError(f"tree {oid} cannot be read: {error}") from error
 
-    def put(self, kind: bytes, data: bytes) -> str:
-        """Keep an object in the home. Raises OSError."""
+    def put(self, kind: bytes, data: bytes, *, private: bool = False) -> str:
+        """Keep an object in the home or in the private folder, if it is in neither. Raises OSError."""
         oid = object_id(kind, data)
         if self.touch(oid):
+            return oid
+        if private:
+            self._put_privately(oid, encode_loose(kind, data))
             return oid
         if self._batch is not None:
             self._batch.add(oid, kind, data)
@@ -88,6 +98,18 @@ class ObjectDatabase:
         publish.replace(path, encode_loose(kind, data), mode=0o444, durable=False)
         self.written.append(path)
         return oid
+
+    def _put_privately(self, oid: str, encoded: bytes) -> None:
+        if self._hidden is None:
+            raise ValueError(f"{self.home} has no private part")
+        path = os.path.join(self._hidden, oid[:2], oid[2:])
+        publish.make_folder(os.path.dirname(os.path.dirname(self._hidden)))
+        publish.make_folder(os.path.dirname(path), 0o700)
+        publish.replace(path, encoded, mode=0o600, durable=False)
+        self.written.append(path)
+        if self._hidden not in self._own:
+            self._own.append(self._hidden)
+            self._folders.insert(1, self._hidden)
 
     @contextlib.contextmanager
     def batch(self) -> Iterator[None]:
@@ -119,7 +141,7 @@ class ObjectDatabase:
         return self._batch is not None and oid in self._batch.oids
 
     def _freshened(self, oid: str) -> bool:
-        where = self._find(oid, self._folders[:1], look_again=False)
+        where = self._find(oid, self._own, look_again=False)
         if where is None:
             return False
         path = where if isinstance(where, str) else where[0].path
