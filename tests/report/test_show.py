@@ -12,6 +12,7 @@ from vestige.model.environment import Environment, Interpreter, Package
 from vestige.model.files import FileUse
 from vestige.model.machine import Machine
 from vestige.model.run import FileReference, Observation, Process, Run, Stream, summarise
+from vestige.model.values import replace
 from vestige.ops.show import Shown
 from vestige.report.show import lines, page
 from vestige.report.style import PLAIN, Style, cells
@@ -137,3 +138,13 @@ def test_no_name_breaks_a_line_or_moves_the_cursor(name: str, path: str) -> None
 def test_nothing_is_wider_than_the_terminal_but_a_single_word() -> None:
     for line in page(SHOWN, Style(width=60), NOW):
         assert cells(line) <= 60
+
+
+def test_what_is_private_of_the_code_and_what_was_withheld_is_said_in_a_line_each() -> None:
+    code = Code(commit="9c4b2a1ffffffff", dirty=True, snapshot="git:ffff", private=("fetch.py",), withheld=(".env", *"abcd"))
+    shown = replace(SHOWN, run=replace(RUN, code=code))
+    text = "\n".join(page(shown, Style(width=300), NOW))
+    withheld = "not exactly restorable without .env, a, b, 2 more, withheld"
+    assert f"  code        9c4b2a1+, every other source file kept, {withheld}\n" in text
+    assert "\n  private     fetch.py: holds a secret, so kept for you alone, never shared\n" in text
+    assert {"private\tfetch.py", "withheld\t.env"} <= set(lines(shown))

@@ -42,13 +42,18 @@ def write(project: Project, word: str, path: str, *, force: bool = False) -> Fil
     if not force and os.path.lexists(path):
         raise ExistsError(f"{path} exists already")
     data = bytes_of(project, version)
-    private = version.digest is not None and project.objects.is_private(version.digest)
-    mode = 0o600 if private else 0o666 & ~_umask()
+    mode = 0o600 if _is_private(project, version) else 0o666 & ~_umask()
     if force:
         publish.replace(path, data, mode=mode)
     elif not publish.publish(path, data, mode=mode):
         raise ExistsError(f"{path} exists already")
     return version
+
+
+def _is_private(project: Project, version: FileVersion) -> bool:
+    code = find.record(project, version.run).code
+    kept_so = version.digest is not None and project.objects.is_private(version.digest)
+    return kept_so or (code is not None and version.path in code.private)
 
 
 def _from_code(project: Project, version: FileVersion) -> bytes | None:

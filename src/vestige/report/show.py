@@ -79,6 +79,8 @@ def lines(shown: Shown) -> Iterator[str]:
         for use in uses:
             size = "-" if use.size is None else str(use.size)
             yield f"{name}\t{printable(use.path)}\t{use.digest or '-'}\t{size}\t{use.role}\t{use.access}"
+    for name, paths in (("private", run.code.private), ("withheld", run.code.withheld)) if run.code else ():
+        yield from (f"{name}\t{printable(path)}" for path in paths)
     for gap in run.observation.gaps if run.observation else ():
         yield f"gap\t{printable(gap)}"
     for problem in (*run.problems, *shown.problems):
@@ -107,6 +109,8 @@ def _facts(shown: Shown, now: float, *, everything: bool) -> Iterator[tuple[str,
         yield "function", printable(f"{run.function.get('module')}.{run.function.get('name')}")
     if run.code is not None:
         yield "code", _code(run)
+        if run.code.private:
+            yield "private", f"{_some(run.code.private)}: holds a secret, so kept for you alone, never shared"
     if run.script is not None:
         yield "script", printable(run.script.path)
     if shown.environment is not None:
@@ -167,12 +171,18 @@ def _code(run: Run) -> str:
     words = [f"{code.commit[:7]}{'+' if code.dirty else ''}" if code.commit else "no commit"]
     if code.branch:
         words.append(f"on {printable(code.branch)}")
-    words.append("every source file kept" if code.snapshot else "no snapshot")
+    every = "every other source file kept" if code.withheld else "every source file kept"
+    words.append(every if code.snapshot else "no snapshot")
     if code.changed_during_run:
         words.append("changed during the run")
     if code.withheld:
-        words.append(f"withheld: {', '.join(map(printable, code.withheld))}")
+        words.append(f"not exactly restorable without {_some(code.withheld)}, withheld")
     return ", ".join([" ".join(words[:2]) if code.branch else words[0], *words[2 if code.branch else 1 :]])
+
+
+def _some(paths: Sequence[str]) -> str:
+    rest = [f"{len(paths) - 3} more"] if len(paths) > 4 else []
+    return ", ".join([*map(printable, paths[: 3 if rest else 4]), *rest])
 
 
 def _environment(environment: Environment) -> str:
