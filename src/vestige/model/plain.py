@@ -37,6 +37,8 @@ def loads(text: str | bytes) -> Any:
         found, end = _scan(text, 0)
     except StopIteration as error:
         raise ValueError(f"no JSON at character {error.value}") from None
+    except SystemError:  # the scanner's own error is in a module that nobody has loaded
+        raise ValueError("no JSON: it is cut off, or not written as JSON is") from None
     if end != len(text):
         raise ValueError(f"more than one value: character {end}")
     return found

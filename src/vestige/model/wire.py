@@ -10,7 +10,7 @@ from __future__ import annotations
 from types import MappingProxyType
 
 from vestige.errors import DamagedError, NewerFormatError
-from vestige.model import plain
+from vestige.model import plain, shape
 from vestige.model.code import Code, Repository
 from vestige.model.environment import CondaPackage, Environment, Interpreter, Package
 from vestige.model.files import FileUse, Moment, Signature
@@ -119,6 +119,7 @@ def decode(cls: type[T], document: Mapping[str, Any]) -> T:
             arguments.update((key, unescape(arguments[key])) for key in _PATHS if isinstance(arguments.get(key), str))
         if extra and cls not in _CLOSED:
             arguments["extra"] = MappingProxyType(extra)
+        shape.check(cls, arguments)
         return cls(**arguments)
     except (TypeError, KeyError, AttributeError, ValueError) as error:
         raise DamagedError(f"a {cls.__name__} in a record cannot be read: {error}") from error

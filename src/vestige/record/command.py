@@ -190,9 +190,17 @@ def _say(options: Options, line: str, *, always: bool = False) -> None:
         return
     try:
         if always or options.echo == "always" or os.isatty(2):
-            os.write(2, os.fsencode(line + "\n"))
+            os.write(2, _harmless(line).encode("utf-8", "backslashreplace") + b"\n")
     except OSError:
         pass
+
+
+def _harmless(line: str) -> str:
+    """A line that is one line, and tells a terminal nothing, whatever names are in it."""
+    if line.isprintable():
+        return line
+    shown = "".join(one if one.isprintable() else ascii(one)[1:-1] for one in line)
+    return shown.replace("\\udc", "\\x")  # a byte that is not UTF-8, as `os.fsdecode` carries it
 
 
 def _reason(error: Exception) -> str:

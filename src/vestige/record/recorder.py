@@ -282,7 +282,7 @@ class Recorder:
             try:
                 return self._active.document("streams.json")
             except VestigeError:
-                if time.monotonic() > deadline or identity.process(launcher[0]) != launcher:
+                if launcher[0] == os.getpid() or time.monotonic() > deadline or identity.process(launcher[0]) != launcher:
                     return {}
             time.sleep(0.002)
 

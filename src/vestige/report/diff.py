@@ -133,7 +133,7 @@ def _side(text: str | None) -> str:
 
 
 def _painted(line: str, style: Style) -> str:
-    text = "".join(one if one.isprintable() or one == "\t" or not style.colour else printable(one) for one in line)
+    text = "".join(one if one.isprintable() or one == "\t" else printable(one) for one in line)
     if line.startswith(
         ("+++", "---", "diff ", "index ", "new file", "deleted file", "old mode", "new mode", "similarity", "rename")
     ):

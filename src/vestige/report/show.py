@@ -78,7 +78,7 @@ def lines(shown: Shown) -> Iterator[str]:
     for name, uses in (("input", run.inputs), ("output", run.outputs)):
         for use in uses:
             size = "-" if use.size is None else str(use.size)
-            yield f"{name}\t{printable(use.path)}\t{use.digest or '-'}\t{size}\t{use.role}\t{use.access}"
+            yield f"{name}\t{printable(use.path)}\t{printable(use.digest or '-')}\t{size}\t{use.role}\t{use.access}"
     for name, paths in (("private", run.code.private), ("withheld", run.code.withheld)) if run.code else ():
         yield from (f"{name}\t{printable(path)}" for path in paths)
     for gap in run.observation.gaps if run.observation else ():
@@ -212,9 +212,9 @@ def _machine(machine: Machine) -> str:
 
 def _fact(name: str, text: str, style: Style) -> Iterator[str]:
     """A name and its text, wrapped so that the name stands alone."""
-    lead = f"  {style.paint(styles.pad(name, _INDENT - 2), 'faint')}"
+    lead = f"  {style.paint(styles.pad(printable(name), _INDENT - 2), 'faint')}"
     width = max(style.width - _INDENT, 30) if style.width else 0
-    for position, part in enumerate(styles.wrap(text, width)):
+    for position, part in enumerate(styles.wrap(printable(text), width)):
         yield (lead if position == 0 else " " * _INDENT) + part
 
 

@@ -62,7 +62,10 @@ class Style:
     unicode: bool = True
 
     def paint(self, text: str, meaning: Meaning) -> str:
-        """The text in the colour of its meaning."""
+        """The text in the colour of its meaning. Only a tab of it is not shown as what it is: whatever stands in a damaged
+        record, a terminal is not told to do anything by it."""
+        if not text.isprintable():
+            text = "\t".join(map(printable, text.split("\t")))
         code = _CODES.get(meaning) if self.colour and text else None
         return f"\x1b[{code}m{text}\x1b[0m" if code else text
 

@@ -110,7 +110,7 @@ def label(run: Summary) -> str:
 
 def code(run: Summary) -> str:
     """The commit, and `+` where uncommitted changes belonged to it; `-` without git."""
-    return f"{run.commit[:7]}{'+' if run.dirty else ''}" if run.commit else "-"
+    return f"{printable(run.commit[:7])}{'+' if run.dirty else ''}" if run.commit else "-"
 
 
 def _listed(trace: Trace, thing: Thing, reader: str | None = None) -> str:

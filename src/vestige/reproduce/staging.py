@@ -81,7 +81,7 @@ def job(step: Step, prepared: Prepared, setting: Setting, known: Raw) -> Job:
         argv=tuple(prepared.relocated(word) for word in refilled(run, setting.secret)),
         environ=environ,
         cwd=cwd,
-        umask=int(run.umask, 8) if run.umask else None,
+        umask=_umask(run),
         stdin=_stdin(run, prepared, setting.objects),
         stdout=stdout,
         stderr=stderr,
@@ -94,6 +94,13 @@ def job(step: Step, prepared: Prepared, setting: Setting, known: Raw) -> Job:
         store=setting.place.store,
         seconds=setting.seconds,
     )
+
+
+def _umask(run: Run) -> int | None:
+    try:
+        return int(run.umask, 8) if run.umask else None
+    except ValueError:
+        raise UnpreparedError(f"its umask '{run.umask}' is none") from None
 
 
 def refilled(run: Run, secret: Callable[[Redaction], str | None]) -> tuple[str, ...]:
