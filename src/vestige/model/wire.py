@@ -86,13 +86,13 @@ _QUIET: dict[type, frozenset[str]] = {
 def encode(value: Any) -> Document:
     """A value of the model as a document that `json` can write."""
     cls = type(value)
-    quiet = _QUIET.get(cls, frozenset())
-    document: Document = dict(getattr(value, "extra", ()))
+    extra = getattr(value, "extra", None)
+    document: Document = dict(extra) if extra else {}
     for name, default in _fields(cls):
         item = getattr(value, name)
-        if name in quiet and item == default:
+        if item is default or (default is not _ALWAYS and item == default):
             continue
-        document[name] = _plain(item)
+        document[name] = item if type(item) in _SCALARS else _plain(item)
     if cls is FileUse:
         _escape(document)
     return document
@@ -188,6 +188,8 @@ def unescape(path: str) -> str:
 def _escape(document: Document) -> None:
     """Percent-encode a use's paths, all of them if one has to be, since its mark speaks of all."""
     paths = {key: text for key in _PATHS if (text := document.get(key))}
+    if all(map(str.isascii, paths.values())):
+        return
     if any(escape(text)[1] for text in paths.values()):
         from urllib.parse import quote_from_bytes
 
@@ -196,23 +198,30 @@ def _escape(document: Document) -> None:
 
 
 def _plain(item: Any) -> Any:
-    if item is None or isinstance(item, str | int | float):
+    if isinstance(item, _SCALARS):
         return item
-    if isinstance(item, tuple | list):
-        return [_plain(one) for one in item]
-    if isinstance(item, dict | MappingProxyType):
+    if isinstance(item, (tuple, list)):
+        return [one if type(one) in _SCALARS else _plain(one) for one in item]
+    if isinstance(item, (dict, MappingProxyType)):
         return {str(key): _plain(one) for key, one in item.items()}
     return encode(item)
 
+
+_SCALARS = (str, int, float, bool, type(None))
+#: In place of a default: the key is written whatever it holds.
+_ALWAYS = object()
 
 _FIELDS: dict[type, tuple[tuple[str, object], ...]] = {}
 _DECODERS: dict[type, tuple[frozenset[str], dict[str, Callable[[Any], Any]]]] = {}
 
 
 def _fields(cls: type) -> tuple[tuple[str, object], ...]:
+    """The keys of a value, each with what it holds where it is left out."""
     found = _FIELDS.get(cls)
     if found is None:
-        found = _FIELDS[cls] = tuple((name, default) for name, default in fields_of(cls) if name != "extra")
+        quiet = _QUIET.get(cls, frozenset())
+        every = [(name, default) for name, default in fields_of(cls) if name != "extra"]
+        found = _FIELDS[cls] = tuple([(name, default if name in quiet else _ALWAYS) for name, default in every])
     return found
 
 

@@ -54,6 +54,7 @@ def compose(parts: Parts) -> Run:
         problems.append(ended.problem)
     redactions = tuple(wire.decode(Redaction, one) for one in started.get("redactions") or ()) + context.redactions
     reproduction = started.get("reproduction")
+    moments = _Moments(conclusion.clock)
     return Run(
         id=started["id"],
         name=started.get("name"),
@@ -85,8 +86,8 @@ def compose(parts: Parts) -> Run:
         variables=context.variables,
         other_variables=context.other_variables,
         stdin=parts.stdin,
-        inputs=tuple(_use(use, parts) for use in conclusion.inputs if use.role in _SHOWN),
-        outputs=tuple(_use(use, parts) for use in conclusion.outputs if use.role in _SHOWN),
+        inputs=tuple([_use(use, parts, moments) for use in conclusion.inputs if use.role in _SHOWN]),
+        outputs=tuple([_use(use, parts, moments) for use in conclusion.outputs if use.role in _SHOWN]),
         streams=parts.streams,
         processes=_processes(conclusion, ended),
         observation=Observation(
@@ -106,8 +107,9 @@ def compose(parts: Parts) -> Run:
     )
 
 
-def _use(use: ObservedUse, parts: Parts) -> FileUse:
+def _use(use: ObservedUse, parts: Parts, moments: _Moments) -> FileUse:
     signature = None
+    first = moments.at(use.first)
     if use.digest is None and use.signature is not None and use.kind is None and use.link is None:
         signature = Signature(*use.signature)
     return FileUse(
@@ -118,8 +120,8 @@ def _use(use: ObservedUse, parts: Parts) -> FileUse:
         access=use.access,
         evidence=use.evidence,
         before=use.before,
-        first=_moment(use.first, parts.conclusion.clock),
-        last=_moment(use.last, parts.conclusion.clock),
+        first=first,
+        last=first if use.last == use.first else moments.at(use.last),
         by=use.by,
         kept=use.digest is not None and parts.kept(use.digest),
         deleted=use.deleted,
@@ -130,10 +132,23 @@ def _use(use: ObservedUse, parts: Parts) -> FileUse:
     )
 
 
-def _moment(seq: int, clock: Clock | None) -> Moment | None:
-    if not seq:
-        return None
-    return Moment(seq, timestamp(clock.at(seq)) if clock else "")
+class _Moments:
+    """Moments of a journal by the wall clock; most events share their second with others."""
+
+    def __init__(self, clock: Clock | None) -> None:
+        self._begin = None if clock is None else round(clock.wall * 1_000_000) - clock.seq
+        self._seconds: dict[int, str] = {}
+
+    def at(self, seq: int) -> Moment | None:
+        if not seq:
+            return None
+        if self._begin is None:
+            return Moment(seq, "")
+        second, fraction = divmod(self._begin + seq, 1_000_000)
+        text = self._seconds.get(second)
+        if text is None:
+            text = self._seconds[second] = timestamp(second)[:-7]
+        return Moment(seq, f"{text}{fraction:06}Z")
 
 
 def _kind(started: Mapping[str, Any]) -> Kind:
