@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+from _json import encode_basestring_ascii as quoted
 
 from vestige.capture import digest
 from vestige.model import plain
@@ -12,6 +13,8 @@ from vestige.observe.interface import Stat
 from vestige.observe.lines import unwritten, written
 
 NAME = "digests.jsonl"
+#: Lines that are written at once: a crash loses no more, and what it loses is hashed again.
+_TOGETHER = 64
 
 
 class Digests:
@@ -28,6 +31,7 @@ class Digests:
         self._known: dict[Stat, Digest | None] = {}
         self._kept: set[Digest] = set()
         self._file: int | None = None
+        self._lines: list[str] = []
         try:
             with open(self._path, "rb") as lines:
                 for line in lines:
@@ -56,12 +60,13 @@ class Digests:
         except OSError:
             return None, None
         found = Stat(signature.size, signature.mtime_ns, signature.ctime_ns, signature.inode, signature.device)
-        if expected is not None and not same_content(found, expected):
-            return found, None
+        if expected is not None and expected != found:
+            if not same_content(found, expected):
+                return found, None
+            if content is not None:
+                self.learn(path, expected, content)
         if content is not None:
-            self.learn(path, expected or found, content)
-            if expected is not None and found != expected:
-                self.learn(path, found, content)
+            self.learn(path, found, content)
         return found, content
 
     def learn(self, path: str, signature: Stat, content: Digest | None, *, kept: bool = False) -> None:
@@ -71,11 +76,21 @@ class Digests:
         elif self._known.get(signature, "") == content:
             return
         self._known[signature] = content
-        line = plain.dumps([written(path), list(signature), content, int(kept)]) + "\n"
+        size, mtime_ns, ctime_ns, inode, device = signature
+        text = "null" if content is None else quoted(content)
+        self._lines.append(f"[{quoted(written(path))},[{size},{mtime_ns},{ctime_ns},{inode},{device}],{text},{int(kept)}]\n")
+        if len(self._lines) >= _TOGETHER:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write down what was learnt: to be called wherever something else is waited for, or done."""
+        lines, self._lines = self._lines, []
+        if not lines:
+            return
         try:
             if self._file is None:
                 self._file = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o666)
-            os.write(self._file, line.encode("ascii"))
+            os.write(self._file, "".join(lines).encode("ascii"))
         except OSError:
             pass  # a full disk: the digest is known as long as we live
 

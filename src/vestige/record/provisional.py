@@ -57,6 +57,7 @@ def run(active: Active) -> Run:
         context = Context()
     ended = active.ended()
     conclusion = follower.conclude(final, _digests(digests, setting, active, state), of_directory=digest.of_directory)
+    digests.flush()
     found = compose.compose(
         compose.Parts(
             started=started,
