@@ -182,6 +182,7 @@ class Recorder:
             self._look_at_environments()
             if not news:
                 self._hash_outputs_of_the_ended()
+            self._digests.flush()
             pause = _TICK if news else min(pause * 1.5, _SLOWEST)
             if time.monotonic() - beat > _HEARTBEAT:
                 beat = time.monotonic()
@@ -255,6 +256,7 @@ class Recorder:
         if self._streams.get("stdin", {}).get("moved") is False:
             self._follower.feed(Event("n", 0, 0, self._streams["stdin"]["path"]))
         self._hash_inputs()
+        self._digests.flush()
         self._look_at_environments()
         conclusion = self.conclude()
         context = self._context
@@ -327,7 +329,7 @@ class Recorder:
                 self._keep(path, content, signature)
         else:
             content = self._digests.known(signature)
-            if content is not None and stat_of(path) == signature:
+            if content is not None and not self._digests.kept(content) and stat_of(path) == signature:
                 self._keep(path, content, signature)
         return content
 
