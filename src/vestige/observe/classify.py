@@ -115,9 +115,10 @@ class Follower:
 
         `final` and `digest` may be asked in any order, about any name of the run, each name and signature about once.
         """
+        roles = self._roles if setting in (None, self._setting) else {}
         setting = setting or self._setting
         setting = setting._replace(executed=setting.executed | self._executed)
-        judge = Judge(self._names, Rules(setting), self._clock, final, digest, of_directory)
+        judge = Judge(self._names, Rules(setting), roles, self._clock, final, digest, of_directory)
         judge.judge()
         return Conclusion(
             inputs=tuple(judge.inputs),
@@ -159,7 +160,7 @@ class Follower:
             return
         if not file.state & how:
             file.state |= how
-            if self._rules.role(name) not in ("library", "system"):
+            if self._role(name) not in ("library", "system"):
                 if not file.state & lifecycle.WRITING:
                     self._wanted[id(file)] = file
                 if name.endswith(".pyc"):

@@ -9,6 +9,10 @@ from vestige.observe.interface import Stat
 from vestige.observe.lifecycle import File, Link, Names
 from vestige.observe.roles import Placed, Rules
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
 _TICK = 20_000_000  # nanoseconds within which two writes may leave the same time on a file
 
 
@@ -16,10 +20,19 @@ class Judge:
     """Turns what is known of names and files into uses, with what a file system and a store of digests say at the end."""
 
     def __init__(
-        self, names: Names, rules: Rules, clock: Clock | None, final: Final, digest: Known, of_directory: OfDirectory | None
+        self,
+        names: Names,
+        rules: Rules,
+        roles: Mapping[str, Placed],
+        clock: Clock | None,
+        final: Final,
+        digest: Known,
+        of_directory: OfDirectory | None,
     ) -> None:
+        """`roles`: those that are known already of names that were only read; they may lack any."""
         self._names = names
         self._rules = rules
+        self._roles = roles
         self._clock = clock
         self._ask = final
         self._digest = digest
@@ -55,15 +68,17 @@ class Judge:
         """List the file under the names where it is something new: whether there is one, and whether its content is new."""
         changed = listed = False
         for name in sorted(file.names):
+            new = self._is_new(file, name)
+            if not new and not file.state & lifecycle.WRITING:
+                continue
             found = self._final(name)
             if found is None:
                 continue
-            lay = self._names.first.get(name)
-            if not self._is_new(file, name):
-                if not file.state & lifecycle.WRITING or not self._has_changed(file, name, found):
+            if not new:
+                if not self._has_changed(file, name, found):
                     continue
                 changed = True
-            self._output(file, name, found, lay)
+            self._output(file, name, found, self._names.first.get(name))
             listed = True
         return listed, changed
 
@@ -132,7 +147,7 @@ class Judge:
     def _input_of(self, file: File, origin: str, *, changed: bool) -> bool:
         """List what the file was before the run changed it, if the run read that or kept some of it."""
         state = file.state
-        moved = any(self._is_new(file, name) and self._final(name) is not None for name in file.names)
+        moved = file.names != [origin] and any(self._is_new(file, name) and self._final(name) is not None for name in file.names)
         read = state & (lifecycle.READ | lifecycle.EXECUTED | lifecycle.IMPLIED | lifecycle.UPDATED)
         partly = state & (lifecycle.OVERLAID | lifecycle.APPENDED) and (changed or moved)
         gone = bool(state & lifecycle.REMOVED) and self._final(origin) is None
@@ -200,6 +215,8 @@ class Judge:
         (self.outputs if link.born else self.inputs).append(use)
 
     def _role(self, name: str, *, written: bool = False) -> Placed:
+        if not written and (known := self._roles.get(name)) is not None and name not in self._rules.executed:
+            return known
         return "drop" if self._rules.dropped(name) else self._rules.role(name, written=written)
 
     # -- the file system at the end ------------------------------------------------------------------------------------
@@ -259,4 +276,7 @@ def _input_access(file: File, *, changed: bool) -> Access:
 
 
 def _sorted(processes: set[int] | None) -> tuple[int, ...]:
-    return tuple(sorted(one for one in processes if one >= 0)) if processes else ()
+    if not processes:
+        return ()
+    found = tuple(sorted(processes))
+    return found if found[0] >= 0 else found[1:]
