@@ -58,6 +58,11 @@ def compiled(folder: Path, source: str, *flags: str) -> str:
     return str(program)
 
 
+@pytest.fixture(autouse=True, params=["compiled", "python"])
+def _of_either_kind(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VESTIGE_WATCHER", request.param)
+
+
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     made = tmp_path / "p"

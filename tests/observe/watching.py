@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import _socket
-import ctypes
-import mmap
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from vestige.observe import notify, watcher
+from vestige.observe import compiled, notify
 from vestige.observe.interface import Event, parse
+from vestige.observe.lines import first_line
+from vestige.observe.notes import Notes
+from vestige.observe.shared import Shared
+from vestige.observe.watcher import Watch
+
+Preimage = Callable[[str, os.stat_result], tuple[str | None, bool]]
 
 
 @dataclass
@@ -23,11 +27,21 @@ class Watched:
         return [event for event in self.events if event.op == op and event.path == str(name)]
 
 
+def watcher(listener: int, journal: int, root: str, preimage: Preimage, *, due: bool) -> Watch:
+    """The compiled one, unless VESTIGE_WATCHER says python."""
+    library = compiled.library()
+    given = {"root": root, "own": (), "preimage": preimage, "redact": list, "snapshot_due": due}
+    if os.environ.get("VESTIGE_WATCHER") == "python":
+        return Watch(listener, Notes(journal), Shared(), **given)
+    assert library is not None, "the compiled watcher has not been built: install the package again, with a compiler at hand"
+    return compiled.CompiledWatch(library, listener, journal, Shared(), suspicion=compiled.Suspicion((), (), ()), **given)
+
+
 def watch(
     argv: Sequence[str],
     folder: Path,
     *,
-    preimage: Callable[[str, os.stat_result], tuple[str | None, bool]] = lambda _path, _found: (None, False),
+    preimage: Preimage = lambda _path, _found: (None, False),
     environ: Mapping[str, str] | None = None,
     snapshot: int | None = None,
 ) -> Watched:
@@ -48,17 +62,8 @@ def watch(
     assert listener_here is not None, os.strerror(refused)
     path = folder.parent / f"{folder.name}.journal"
     journal = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND)
-    os.write(journal, watcher.first_line().encode())
-    watching = watcher.Watch(
-        listener_here,
-        journal,
-        (ctypes.c_char * 4096).from_buffer(mmap.mmap(-1, 4096)),
-        root=str(folder),
-        own=(),
-        preimage=preimage,
-        redact=lambda words: words,
-        snapshot_due=snapshot is not None,
-    )
+    os.write(journal, first_line().encode())
+    watching = watcher(listener_here, journal, str(folder), preimage, due=snapshot is not None)
 
     def taken() -> None:
         assert snapshot is not None

@@ -32,7 +32,7 @@ import sys
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
 RECEIVE = 0xC0502100
 SEND = 0xC0182101
@@ -179,18 +179,18 @@ def receive_listener(socket: int) -> tuple[int | None, int]:
     return None, int.from_bytes(data[1:3], "little")
 
 
-def stand_in(listener: int, unanswered: int = 0) -> None:
+def stand_in(listener: int, unanswered: Iterable[int] = ()) -> None:
     """Answer "continue" to everything until nobody is filtered any more: for when the watcher was killed.
 
-    `unanswered` is the message that the watcher had received and may not have answered.
+    `unanswered` are the messages that the watcher had received and may not have answered.
     """
     import select
 
     libc = ctypes.CDLL(None, use_errno=True)
     message = ctypes.create_string_buffer(MESSAGE.size)
     answer = ctypes.create_string_buffer(ANSWER.size)
-    if unanswered:
-        ANSWER.pack_into(answer, 0, unanswered, 0, 0, CONTINUE)
+    for identity in unanswered:
+        ANSWER.pack_into(answer, 0, identity, 0, 0, CONTINUE)
         libc.ioctl(listener, ctypes.c_ulong(SEND), answer)
     poll = select.poll()
     poll.register(listener, select.POLLIN)

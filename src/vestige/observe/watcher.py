@@ -14,7 +14,6 @@ An error in here is never an error in the program: whatever happens, the answer 
 
 from __future__ import annotations
 
-import ctypes
 import errno
 import fcntl
 import os
@@ -24,46 +23,59 @@ import time
 from _json import encode_basestring_ascii as quoted
 
 from vestige.observe import notify
-from vestige.observe.lines import FORMAT, written
+from vestige.observe.callers import AT_FDCWD as _HERE
+from vestige.observe.callers import Callers, link
+from vestige.observe.lines import FLUSH_MARK, five, utf8
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
+    from typing import Any
+
+    from vestige.observe.notes import File, Notes
+    from vestige.observe.shared import Shared
 
     #: path, stat → digest (or None: over the budget), and whether the bytes were kept
     Preimage = Callable[[str, os.stat_result], "tuple[str | None, bool]"]
 
-#: Opening this name (with the run's id after it) makes the watcher write out its journal before it answers.
-FLUSH_MARK = "/.vestige-flush/"
-
-_PAGE = 4096
-_AT_FDCWD = 0xFFFFFF9C
 _O_PATH = 0o10000000
 _O_TMPFILE = 0o20000000
-_AT_REMOVEDIR = 0x200
+_REMOVEDIR = 0x200
 _EXCHANGE = 2
 _INLINE = 1 << 20  # bytes that are hashed at once; more goes to a thread
 _SHARED = "/dev/shm/"  # noqa: S108 - a name to recognise, not a place to write
+_PSEUDO = ("/proc/", "/sys/", "/dev/")
 _BLANK = bytes(notify.MESSAGE.size)
 _pack, _unpack = notify.ANSWER.pack, notify.MESSAGE.unpack
 _IDLE = 20  # milliseconds without a message before the journal is written out
 _HOLD = 1.0  # seconds a change may wait for the snapshot
 
+_SOURCES = (
+    ".py", ".pyi", ".r", ".R", ".jl", ".sh", ".c", ".h", ".cc", ".cpp", ".hpp", ".f", ".f90", ".rs", ".go", ".java",
+    ".js", ".ts", ".pl", ".rb", ".lua", ".m", ".sql", ".ipynb", ".cu", ".pyx", ".toml", ".yaml", ".yml", ".cfg", ".ini",
+    "Makefile",
+)  # fmt: skip
+
+#: What a call means, and which of its arguments are paths: address, and the folder's descriptor that it is relative to.
+_MEANINGS: Mapping[str, tuple[Any, ...]] = {
+    "open": ("open", (0, None)), "openat": ("open", (1, 0)), "openat2": ("open", (1, 0)), "creat": ("open", (0, None)),
+    "execve": ("execute", (0, None)), "execveat": ("execute", (1, 0)),
+    "rename": ("rename", (0, None), (1, None)), "renameat": ("rename", (1, 0), (3, 2)), "renameat2": ("rename", (1, 0), (3, 2)),
+    "unlink": ("unlink", (0, None)), "unlinkat": ("unlink", (1, 0)), "rmdir": ("unlink", (0, None)),
+    "mkdir": ("mkdir", (0, None)), "mkdirat": ("mkdir", (1, 0)),
+    "link": ("link", (0, None), (1, None)), "linkat": ("link", (1, 0), (3, 2)),
+    "symlink": ("symlink", (1, None)), "symlinkat": ("symlink", (2, 1)), "truncate": ("truncate", (0, None)),
+}  # fmt: skip
+
 
 class Watch:
-    """What the watcher is handed, and what it remembers between two messages."""
-
-    __slots__ = (
-        "_absent", "_aside", "_buffer", "_created", "_deadline", "_head", "_ioctl", "_journal", "_lines", "_listener", "_local",
-        "_lock", "_message", "_own", "_pending", "_preimage", "_processes", "_read", "_readv", "_redact",
-        "_remote", "_root", "_seen", "_snapshot_due", "_touched", "_vectors", "unreadable",
-    )  # fmt: skip
+    """What the watcher is handed, and what it puts off."""
 
     def __init__(
         self,
         listener: int,
-        journal: int,
-        message: ctypes.Array[ctypes.c_char],
+        notes: Notes,
+        shared: Shared,
         *,
         root: str,
         own: tuple[str, ...],
@@ -71,32 +83,13 @@ class Watch:
         redact: Callable[[list[str]], list[str]],
         snapshot_due: bool,
     ) -> None:
-        """`journal` is a descriptor opened for appending. `message` is memory shared with whoever stands in for us: the
-        kernel's message is received into it, directly if it is a page, since ioctl copies what is small. `root` is the
-        project's; `own` are folders that are Vestige's."""
-        import _thread
-
-        libc = ctypes.CDLL(None, use_errno=True)
+        """The kernel's message is received into `shared`. `root` is the project's; `own` are folders that are Vestige's."""
+        self.notes = notes
+        self.note = notes.note
+        self.callers = Callers()
         self._listener = listener
-        self._journal = journal
-        self._message = memoryview(message).cast("B")
+        self._message = shared.slot(0)
         self._head = self._message[: notify.MESSAGE.size]
-        self._ioctl = fcntl.ioctl
-        self._readv = libc.process_vm_readv
-        self._readv.argtypes = (
-            ctypes.c_int,
-            ctypes.c_void_p,
-            ctypes.c_ulong,
-            ctypes.c_void_p,
-            ctypes.c_ulong,
-            ctypes.c_ulong,
-        )
-        self._readv.restype = ctypes.c_ssize_t
-        self._buffer = ctypes.create_string_buffer(_PAGE + 1)
-        at = ctypes.addressof(self._buffer)
-        self._vectors = (ctypes.c_uint64 * 4)(at, _PAGE)
-        self._local = ctypes.addressof(self._vectors)
-        self._remote = self._local + 16
         self._root = root.rstrip("/") + "/"
         self._own = own
         self._preimage = preimage
@@ -104,20 +97,16 @@ class Watch:
         self._snapshot_due = snapshot_due
         self._deadline = time.monotonic() + _HOLD
         self._aside: list[tuple[int, ...]] = []
-        self._pending: dict[tuple[int, int], list[tuple[int, ...]]] = {}
-        self._seen: set[tuple[int, str]] = set()
-        self._absent: set[str] = set()
-        self._read: set[tuple[int, int]] = set()
-        self._touched: set[tuple[int, int]] = set()
-        self._created: set[str] = set()
-        self._processes: dict[int, int] = {}
-        self._lines: list[str] = []
-        self._lock = _thread.allocate_lock()
-        self.unreadable = 0
+        self._pending: dict[File, list[tuple[int, ...]]] = {}
         try:
-            self._ioctl(listener, notify.SET_FLAGS, notify.SYNC_WAKE_UP)
+            fcntl.ioctl(listener, notify.SET_FLAGS, notify.SYNC_WAKE_UP)
         except OSError:
             pass  # an older kernel
+
+    @property
+    def unreadable(self) -> int:
+        """How many events are not in the journal: no path could be read, or no line written."""
+        return self.callers.unreadable + self.notes.lost
 
     # -- the loop ----------------------------------------------------------------------------------------------------
 
@@ -127,48 +116,54 @@ class Watch:
         poll.register(self._listener, select.POLLIN)
         for descriptor in others:
             poll.register(descriptor, select.POLLIN)
-        listener = self._listener
         while True:
-            ready = poll.poll(_IDLE if self._lines or self._aside else None)
+            ready = poll.poll(_IDLE if self.notes.pending or self._aside else None)
             if not ready:
-                self.flush()
-                if self._aside and time.monotonic() > self._deadline:
-                    self.snapshot_taken(late=True)
+                self.notes.flush()
+                self._late()
             for descriptor, events in ready:
-                if descriptor != listener:
+                if descriptor != self._listener:
                     if events & (select.POLLHUP | select.POLLERR) and not events & select.POLLIN:
                         poll.unregister(descriptor)
                     others[descriptor]()
                 elif events & select.POLLIN:
                     self._receive()
-                    if self._aside and time.monotonic() > self._deadline:  # others may never leave us a pause
-                        self.snapshot_taken(late=True)
+                    self._late()  # others may never leave us a pause
                 elif events & (select.POLLHUP | select.POLLERR):
-                    while self._pending:
-                        time.sleep(0.002)
-                    self.flush()
+                    self._end()
                     return
 
     def _receive(self) -> None:
         self._head[:] = _BLANK
         try:
-            self._ioctl(self._listener, notify.RECEIVE, self._message, True)
+            fcntl.ioctl(self._listener, notify.RECEIVE, self._message, True)
         except OSError:
             return  # ENOENT: the caller was killed meanwhile
-        message = _unpack(self._head)
+        self._consider(_unpack(self._head))
+
+    def _consider(self, message: tuple[int, ...]) -> None:
+        """Look at a message, and answer it if that is not left to others."""
         try:
-            answer = self._look(message)
+            if not self._look(message):
+                return
         except Exception as error:
             self.note("g", text=f"an event could not be read: {type(error).__name__}: {error}")
-            answer = True
-        if answer:
-            self._answer(message[0])
+        self._answer(message[0])
 
     def _answer(self, identity: int) -> None:
         try:
-            self._ioctl(self._listener, notify.SEND, _pack(identity, 0, 0, notify.CONTINUE))
+            fcntl.ioctl(self._listener, notify.SEND, _pack(identity, 0, 0, notify.CONTINUE))
         except OSError:
             pass  # ENOENT: the caller was killed meanwhile
+
+    def _late(self) -> None:
+        if self._aside and time.monotonic() > self._deadline:
+            self.snapshot_taken(late=True)
+
+    def _end(self) -> None:
+        while self._pending:
+            time.sleep(0.002)
+        self.notes.flush()
 
     # -- one message -------------------------------------------------------------------------------------------------
 
@@ -176,87 +171,48 @@ class Watch:
         """Note what the call is about to do; False where the answer is given later."""
         _, thread, _, number, architecture, _, *a = message
         call = notify.CALLS[architecture][number]
-        if call == "openat":
-            return self._open(message, thread, self._path(thread, a[1], a[0]), a[2])
-        if call == "open":
-            return self._open(message, thread, self._path(thread, a[0]), a[1])
-        if call == "openat2":
-            how = self._memory(thread, a[2], 8)
-            return self._open(message, thread, self._path(thread, a[1], a[0]), int.from_bytes(how, "little"))
-        if call == "creat":
-            return self._open(message, thread, self._path(thread, a[0]), os.O_CREAT | os.O_WRONLY | os.O_TRUNC)
-        if call == "execve":
-            return self._execute(thread, self._path(thread, a[0]), a[1], architecture)
-        if call == "execveat":
-            return self._execute(thread, self._path(thread, a[1], a[0]), a[2], architecture)
-        if call == "rename":
-            return self._rename(message, thread, self._path(thread, a[0]), self._path(thread, a[1]), 0)
-        if call in ("renameat", "renameat2"):
-            flags = a[4] if call == "renameat2" else 0
-            return self._rename(message, thread, self._path(thread, a[1], a[0]), self._path(thread, a[3], a[2]), flags)
-        if call == "unlink":
-            return self._unlink(message, thread, self._path(thread, a[0]), folder=False)
-        if call == "unlinkat":
-            return self._unlink(message, thread, self._path(thread, a[1], a[0]), folder=bool(a[2] & _AT_REMOVEDIR))
-        if call == "rmdir":
-            return self._unlink(message, thread, self._path(thread, a[0]), folder=True)
-        if call in ("mkdir", "mkdirat"):
-            path = self._path(thread, a[0]) if call == "mkdir" else self._path(thread, a[1], a[0])
-            if path and not os.path.lexists(path):
-                self.note("k", self._process(thread), path)
-            return True
-        if call in ("link", "linkat"):
-            old = self._path(thread, a[0]) if call == "link" else self._path(thread, a[1], a[0])
-            new = self._path(thread, a[1]) if call == "link" else self._path(thread, a[3], a[2])
-            if old and new:
-                found = _lstat(old) if not old.startswith("/proc/") else None
-                self._created.add(new)
-                self.note("l", self._process(thread), old, new, signature=found)
-            return True
-        if call in ("symlink", "symlinkat"):
-            target = self._text(thread, a[0])
-            link = self._path(thread, a[1]) if call == "symlink" else self._path(thread, a[2], a[1])
-            if link and not os.path.lexists(link):
-                self.note("s", self._process(thread), link, target)
-            return True
-        if call == "truncate":
-            return self._truncate(message, thread, self._path(thread, a[0]))
-        if call == "connect":
+        meaning, *places = _MEANINGS.get(call, (call,))
+        at = [self.callers.path(thread, a[address], _HERE if folder is None else a[folder]) for address, folder in places]
+        if None in at:
+            return True  # counted
+        paths: list[str] = at  # type: ignore[assignment]
+        if meaning == "open":
+            return self._open(message, thread, paths[0], self._flags(call, thread, a))
+        if meaning == "execute":
+            words = self.callers.words(thread, a[places[0][0] + 1], 4 if architecture == notify.I386 else 8)
+            return self._execute(thread, paths[0], words)
+        if meaning == "rename":
+            return self._rename(message, thread, paths[0], paths[1], a[4] if call == "renameat2" else 0)
+        if meaning == "unlink":
+            return self._unlink(
+                message, thread, paths[0], folder=call == "rmdir" or (call == "unlinkat" and bool(a[2] & _REMOVEDIR))
+            )
+        if meaning == "mkdir":
+            return self._make_folder(thread, paths[0])
+        if meaning == "link":
+            return self._link(thread, paths[0], paths[1])
+        if meaning == "symlink":
+            return self._symlink(thread, self.callers.text(thread, a[0]), paths[0])
+        if meaning == "truncate":
+            return self._truncate(message, thread, paths[0])
+        if meaning == "connect":
             return self._connect(thread, a[1], a[2])
-        if call == "seccomp":
-            return True
-        self.note("g", self._process(thread), text=f"{call} was called: paths behind it may be named otherwise")
+        if meaning != "seccomp":
+            self.note("g", self.notes.process(thread), text=f"{call} was called: paths behind it may be named otherwise")
         return True
 
-    def _open(self, message: tuple[int, ...], thread: int, path: str | None, flags: int) -> bool:
-        if path is None or flags & _O_PATH:
+    def _flags(self, call: str, thread: int, a: list[int]) -> int:
+        if call == "openat2":
+            return int.from_bytes(self.callers.memory(thread, a[2], 8), "little")
+        return a[1] if call == "open" else a[2] if call == "openat" else os.O_CREAT | os.O_WRONLY | os.O_TRUNC
+
+    def _open(self, message: tuple[int, ...], thread: int, path: str, flags: int) -> bool:
+        if flags & _O_PATH or (path.startswith(_PSEUDO) and not path.startswith(_SHARED)):
             return True
-        if not (flags & (os.O_ACCMODE | os.O_CREAT | os.O_TRUNC)):
-            key = (thread, path)
-            if key in self._seen or path.startswith(("/proc/", "/sys/", "/dev/")):
-                return True
-            try:
-                found = os.stat(path)
-            except OSError:
-                if path.startswith(FLUSH_MARK):
-                    self.flush()
-                elif path not in self._absent:
-                    self._absent.add(path)
-                    self.note("a", self._process(thread), path)
-                return True
-            kind = found.st_mode & 0o170000
-            if kind == stat.S_IFREG:
-                self._seen.add(key)
-                self._read.add((found.st_dev, found.st_ino))
-                self.note("r", self._process(thread), path, flags=flags, signature=found)
-            elif kind == stat.S_IFDIR:
-                self._seen.add(key)
-                self.note("d", self._process(thread), path)
-            return True
-        if path.startswith(("/proc/", "/sys/", "/dev/")) and not path.startswith(_SHARED):
-            return True
+        if not flags & (os.O_ACCMODE | os.O_CREAT | os.O_TRUNC):
+            return self._open_to_read(thread, path, flags)
         if flags & _O_TMPFILE == _O_TMPFILE:
-            self.note("w", self._process(thread), path, flags=flags)
+            self.note("w", self.notes.process(thread), path, flags=flags)
             return True
         try:
             found = os.stat(path)
@@ -265,23 +221,59 @@ class Watch:
                 return True
             if self._hold(message, path, None):
                 return False
-            self._created.add(path)
-            self.note("w", self._process(thread), path, flags=flags)
+            self.notes.created.add(path)
+            self.note("w", self.notes.process(thread), path, flags=flags)
             return True
         if found.st_mode & 0o170000 != stat.S_IFREG or flags & (os.O_CREAT | os.O_EXCL) == (os.O_CREAT | os.O_EXCL):
             return True
         if not flags & (os.O_ACCMODE | os.O_TRUNC):
-            return self._open(message, thread, path, flags & ~os.O_CREAT)
+            return self._open_to_read(thread, path, flags & ~os.O_CREAT)
         if self._hold(message, path, found):
             return False
         if not self._save(message, path, found, needed=not flags & os.O_TRUNC):
             return False
-        self.note("w", self._process(thread), path, flags=flags, signature=found)
+        self.note("w", self.notes.process(thread), path, flags=flags, signature=found)
         return True
 
-    def _truncate(self, message: tuple[int, ...], thread: int, path: str | None) -> bool:
-        if path is None:
+    def _open_to_read(self, thread: int, path: str, flags: int) -> bool:
+        if self.notes.repeated(thread, path):
             return True
+        try:
+            found = os.stat(path)
+        except OSError:
+            if path.startswith(FLUSH_MARK):
+                self.notes.flush()
+            elif path not in self.notes.absent:
+                self.notes.absent.add(path)
+                self.note("a", self.notes.process(thread), path)
+            return True
+        kind = found.st_mode & 0o170000
+        if kind == stat.S_IFREG:
+            self.notes.opened(thread, path, (found.st_dev, found.st_ino))
+            self.notes.read.add((found.st_dev, found.st_ino))
+            self.note("r", self.notes.process(thread), path, flags=flags, signature=found)
+        elif kind == stat.S_IFDIR:
+            self.notes.opened(thread, path, None)
+            self.note("d", self.notes.process(thread), path)
+        return True
+
+    def _make_folder(self, thread: int, path: str) -> bool:
+        if not os.path.lexists(path):
+            self.note("k", self.notes.process(thread), path)
+        return True
+
+    def _link(self, thread: int, old: str, new: str) -> bool:
+        found = None if old.startswith("/proc/") else _lstat(old)
+        self.notes.created.add(new)
+        self.note("l", self.notes.process(thread), old, new, signature=found)
+        return True
+
+    def _symlink(self, thread: int, target: str | None, path: str) -> bool:
+        if not os.path.lexists(path):
+            self.note("s", self.notes.process(thread), path, target)
+        return True
+
+    def _truncate(self, message: tuple[int, ...], thread: int, path: str) -> bool:
         try:
             found = os.stat(path)
         except OSError:
@@ -290,12 +282,10 @@ class Watch:
             return False
         if not self._save(message, path, found, needed=True):
             return False
-        self.note("t", self._process(thread), path, signature=found)
+        self.note("t", self.notes.process(thread), path, signature=found)
         return True
 
-    def _rename(self, message: tuple[int, ...], thread: int, old: str | None, new: str | None, flags: int) -> bool:
-        if old is None or new is None:
-            return True
+    def _rename(self, message: tuple[int, ...], thread: int, old: str, new: str, flags: int) -> bool:
         source = _lstat(old)
         if source is None:
             return True
@@ -309,46 +299,41 @@ class Watch:
                 return True  # two names of one file: rename(2) does nothing
             if not self._save(message, new, replaced, needed=False):
                 return False
-        if old in self._created:
-            self._touched.add((source.st_dev, source.st_ino))
-        self._created.add(new)
+        if old in self.notes.created:
+            self.notes.touched.add((source.st_dev, source.st_ino))
+        self.notes.created.add(new)
         marks = (1 if flags & _EXCHANGE else 0) | (2 if stat.S_ISDIR(source.st_mode) else 0)
-        before = None if replaced is None else _five(replaced)
-        self.note("m", self._process(thread), old, new, marks, source, before)
+        before = None if replaced is None else five(replaced)
+        self.note("m", self.notes.process(thread), old, new, marks, source, before)
         return True
 
-    def _unlink(self, message: tuple[int, ...], thread: int, path: str | None, *, folder: bool) -> bool:
-        if path is None:
-            return True
+    def _unlink(self, message: tuple[int, ...], thread: int, path: str, *, folder: bool) -> bool:
         found = _lstat(path)
         if found is None:
             return True
         if self._hold(message, path, found):
             return False
-        if not folder and (found.st_dev, found.st_ino) in self._read and not self._save(message, path, found, needed=True):
+        if not folder and (found.st_dev, found.st_ino) in self.notes.read and not self._save(message, path, found, needed=True):
             return False
-        self.note("u", self._process(thread), path, flags=int(folder), signature=found)
+        self.note("u", self.notes.process(thread), path, flags=int(folder), signature=found)
         return True
 
-    def _execute(self, thread: int, path: str | None, argv: int, architecture: int) -> bool:
-        if path is None:
-            return True
+    def _execute(self, thread: int, path: str, argv: list[str]) -> bool:
         try:
             found = os.stat(path)
         except OSError:
             return True  # a search along PATH
-        self._processes.pop(thread, None)
-        process = self._process(thread)
-        words = self._redact(self._words(thread, argv, 4 if architecture == notify.I386 else 8))
-        folder = _link(f"/proc/{thread}/cwd")
-        text = "[" + ",".join(quoted(_utf8(word)) for word in words) + "]"
+        process = self.notes.process(thread, executes=True)
+        words = self._redact(argv)
+        folder = link(f"/proc/{thread}/cwd")
+        text = "[" + ",".join(quoted(utf8(word)) for word in words) + "]"
         self.note("x", process, path, folder, signature=found, text=text)
         if found.st_mode & 0o6000 and os.geteuid() not in (0, found.st_uid):
             self.note("g", process, text=f"{path} could not gain privileges under observation; use --observe audit")
         return True
 
     def _connect(self, thread: int, address: int, length: int) -> bool:
-        data = self._memory(thread, address, min(length, 128))
+        data = self.callers.memory(thread, address, min(length, 128))
         family = int.from_bytes(data[:2], "little")
         if family == 1:
             name = data[2:].rstrip(b"\0")
@@ -361,7 +346,7 @@ class Watch:
             endpoint = f"tcp:{host}:{port}" if family == 2 else f"tcp:[{host}]:{port}"
         else:
             return True
-        self.note("c", self._process(thread), text=endpoint)
+        self.note("c", self.notes.process(thread), text=endpoint)
         return True
 
     # -- before a change ---------------------------------------------------------------------------------------------
@@ -384,17 +369,12 @@ class Watch:
         self._snapshot_due = False
         aside, self._aside = self._aside, []
         for message in aside:
-            try:
-                if not self._look(message):
-                    continue
-            except Exception as error:
-                self.note("g", text=f"an event could not be read: {type(error).__name__}: {error}")
-            self._answer(message[0])
+            self._consider(message)
 
     def take(self, path: str, found: os.stat_result) -> None:
         """Hash and copy a file that the command can change without asking, since it has it open from the start."""
-        self._touched.add((found.st_dev, found.st_ino))
         self._noted(path, found, self._preimage(path, found))
+        self.notes.touched.add((found.st_dev, found.st_ino))
 
     def _save(self, message: tuple[int, ...], path: str, found: os.stat_result, *, needed: bool) -> bool:
         """Hash and copy what is about to be lost; False where a thread does it and gives the answer."""
@@ -404,19 +384,20 @@ class Watch:
         if key in self._pending:
             self._pending[key].append(message)
             return False
-        if key in self._touched:
+        if key in self.notes.touched:
             return True
-        self._touched.add(key)
-        if path in self._created:
+        # What is large, was never read by the run, and is replaced as a whole, is not taken.
+        if path in self.notes.created or (found.st_size > _INLINE and not needed and key not in self.notes.read):
+            self.notes.touched.add(key)
             return True
         if found.st_size <= _INLINE:
-            self._noted(path, found, self._preimage(path, found))
+            try:
+                self._noted(path, found, self._preimage(path, found))
+            finally:
+                self.notes.touched.add(key)  # not before: others may come for it meanwhile
             return True
-        if not needed and key not in self._read:
-            return True  # large, never read by the run, and replaced as a whole
         import _thread
 
-        self._touched.discard(key)
         self._pending[key] = [message]
         _thread.start_new_thread(self._save_large, (key, path, found))
         return False
@@ -426,168 +407,13 @@ class Watch:
             self._noted(path, found, self._preimage(path, found))
         except Exception as error:
             self.note("g", text=f"{path}: its content before the change was not read: {error}")
-        self._touched.add(key)
-        waiting = self._pending.pop(key)
-        for message in waiting:
-            try:
-                if not self._look(message):
-                    continue
-            except Exception as error:
-                self.note("g", text=f"an event could not be read: {type(error).__name__}: {error}")
-            self._answer(message[0])
+        self.notes.touched.add(key)
+        for message in self._pending.pop(key):
+            self._consider(message)
 
     def _noted(self, path: str, found: os.stat_result, result: tuple[str | None, bool]) -> None:
         digest, kept = result
         self.note("h", 0, path, flags=int(kept), signature=found, text=digest)
-
-    # -- the caller's memory and name --------------------------------------------------------------------------------
-
-    def _memory(self, thread: int, address: int, length: int) -> bytes:
-        self._vectors[2], self._vectors[3] = address, length
-        got = self._readv(thread, self._local, 1, self._remote, 1, 0)
-        if got < 0:
-            self.unreadable += 1
-            return b""
-        return self._buffer.raw[:got]
-
-    def _text(self, thread: int, address: int) -> str | None:
-        """A string of the caller's; None where it cannot be read."""
-        buffer, vectors = self._buffer, self._vectors
-        vectors[2], vectors[3] = address, _PAGE - (address & (_PAGE - 1))
-        got = self._readv(thread, self._local, 1, self._remote, 1, 0)
-        if got <= 0:
-            if address:
-                self.unreadable += 1
-            return None
-        buffer[got] = b"\0"
-        text = buffer.value
-        if len(text) == got:
-            text += self._buffer.value if self._memory(thread, address + got, _PAGE) else b""
-            self._buffer[_PAGE] = b"\0"
-        return os.fsdecode(text)
-
-    def _path(self, thread: int, address: int, folder: int = _AT_FDCWD) -> str | None:
-        path = self._text(thread, address)
-        if path is None or path[:1] == "/":
-            return path
-        folder &= 0xFFFFFFFF
-        base = _link(f"/proc/{thread}/cwd" if folder == _AT_FDCWD else f"/proc/{thread}/fd/{folder}")
-        if base is None:
-            self.unreadable += 1
-            return None
-        if not path:
-            return base
-        while path.startswith("./"):
-            path = path[2:].lstrip("/")
-        return f"{base}/{path}" if base != "/" else "/" + path
-
-    def _words(self, thread: int, address: int, width: int) -> list[str]:
-        """An argument vector, at most 4,096 words and 128 KiB."""
-        words: list[str] = []
-        size = 0
-        while address and len(words) < 4096 and size < 1 << 17:
-            block = self._memory(thread, address, min(64 * width, _PAGE - (address & (_PAGE - 1))))
-            for at in range(0, len(block) - width + 1, width):
-                pointer = int.from_bytes(block[at : at + width], "little")
-                if not pointer:
-                    return words
-                word = self._text(thread, pointer)
-                words.append(word or "")
-                size += len(word or "")
-            if not block:
-                break
-            address += len(block)
-        return words
-
-    def _process(self, thread: int) -> int:
-        """The process that a thread belongs to, noted when it is seen first."""
-        process = self._processes.get(thread)
-        if process is not None:
-            return process
-        process, parent, name = thread, 0, ""
-        try:
-            with open(f"/proc/{thread}/status", "rb", 0) as file:
-                for line in file.read(512).split(b"\n"):
-                    key, _, value = line.partition(b":\t")
-                    if key == b"Name":
-                        name = os.fsdecode(value)
-                    elif key == b"Tgid":
-                        process = int(value)
-                    elif key == b"PPid":
-                        parent = int(value)
-                        break
-        except (OSError, ValueError):
-            pass
-        self._processes[thread] = process
-        if process != thread and process in self._processes:
-            return process
-        self._processes[process] = process
-        if parent > 1 and parent not in self._processes and parent != os.getpid():
-            self._process(parent)  # seen first, so that every process stands below those that are known
-        self.note("p", process, flags=parent, text=name)
-        return process
-
-    # -- the journal -------------------------------------------------------------------------------------------------
-
-    def note(
-        self,
-        op: str,
-        process: int = 0,
-        path: str | None = None,
-        other: str | None = None,
-        flags: int = 0,
-        signature: os.stat_result | None = None,
-        text: str | None = None,
-    ) -> None:
-        """One line of the journal, written out when nobody waits for an answer."""
-        self._lines.append(journal_line(op, process, path, other, flags, signature, text))
-        if len(self._lines) > 512:
-            self.flush()
-
-    def flush(self) -> None:
-        """Bring the journal to the file. A disk that is full loses lines, never the program."""
-        with self._lock:
-            lines, self._lines = self._lines, []
-            if lines:
-                data = "".join(lines).encode("ascii")
-                try:
-                    while data:
-                        data = data[os.write(self._journal, data) :]
-                except OSError:
-                    self.unreadable += len(lines)
-
-
-def first_line() -> str:
-    """The line with which a journal begins: its format, and the wall clock."""
-    return journal_line("v", flags=FORMAT, text=repr(time.time()))
-
-
-_SOURCES = (
-    ".py", ".pyi", ".r", ".R", ".jl", ".sh", ".c", ".h", ".cc", ".cpp", ".hpp", ".f", ".f90", ".rs", ".go", ".java",
-    ".js", ".ts", ".pl", ".rb", ".lua", ".m", ".sql", ".ipynb", ".cu", ".pyx", ".toml", ".yaml", ".yml", ".cfg", ".ini",
-    "Makefile",
-)  # fmt: skip
-
-
-def journal_line(
-    op: str,
-    process: int = 0,
-    path: str | None = None,
-    other: str | None = None,
-    flags: int = 0,
-    signature: os.stat_result | None = None,
-    text: str | None = None,
-) -> str:
-    """An event of this moment as its line (`observe.interface` has the table)."""
-    line = f'["{op}",{time.clock_gettime_ns(time.CLOCK_BOOTTIME) // 1000},{process},{_field(path)}'
-    if text is not None:
-        five = "null" if signature is None else _five(signature)
-        line += f",{_field(other)},{flags},{five},{quoted(_utf8(text))}"
-    elif signature is not None:
-        line += f",{_field(other)},{flags},{_five(signature)}"
-    elif flags or other is not None:
-        line += f",{_field(other)},{flags}"
-    return line + "]\n"
 
 
 def _lstat(path: str) -> os.stat_result | None:
@@ -595,24 +421,3 @@ def _lstat(path: str) -> os.stat_result | None:
         return os.lstat(path)
     except OSError:
         return None
-
-
-def _link(path: str) -> str | None:
-    try:
-        return os.readlink(path)
-    except OSError:
-        return None
-
-
-def _five(found: os.stat_result) -> str:
-    return f"[{found.st_size},{found.st_mtime_ns},{found.st_ctime_ns},{found.st_ino},{found.st_dev}]"
-
-
-def _field(path: str | None) -> str:
-    if path is None:
-        return "null"
-    return quoted(path if path.isascii() and path[:1] != "%" else written(path))
-
-
-def _utf8(text: str) -> str:
-    return text if text.isascii() else text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import _thread
 import os
 import select
+import stat
 import time
 
 from vestige.capture import digest
@@ -59,6 +60,7 @@ def main(begun: Begun, config: Config, ground: Ground, code_of_run: CodeOfRun) -
     with guarded:  # whoever stands in for a watcher that was killed has finished
         pass
     _end(recorder, ground.done)
+    recorder.tidy()
 
 
 def finish(folder: str, config: Config | None = None, *, done: int | None = None, nothing_ran: bool = False) -> Run | None:
@@ -272,9 +274,17 @@ class Recorder:
                 ledger.append(os.path.join(project.state_dir(), "catalogue"), run, self._place, document)
             except OSError:
                 pass
+        attempt(context, "budget", self._keeper.account)
         journal.discard(self._folder)
         self._cache.close()
         return run
+
+    def tidy(self) -> None:
+        """Nobody waits any more: bring what is kept back within the budget."""
+        try:
+            self._keeper.tidy(self._place)
+        except (VestigeError, OSError):
+            pass  # the next run tries again
 
     def _await_streams(self) -> dict[str, Any]:
         """What the launcher says of the streams; it says so when the last byte has been passed on."""
@@ -383,13 +393,11 @@ class Recorder:
     def warnings(self, run: Run) -> list[str]:
         """What the user should be told now: what may have escaped."""
         gaps = run.observation.gaps if run.observation else ()
-        return [f"vestige: {gap}" for gap in gaps if "gain privileges" in gap][:1]
+        return [f"vestige: {gap}" for gap in gaps if "gain privileges" in gap][:1] + self._keeper.warnings()
 
 
 def final(path: str) -> Stat | None:
     """What lies at a path in the end: a regular file, or a symbolic link itself."""
-    import stat
-
     try:
         found = os.lstat(path)
     except (OSError, ValueError):
@@ -424,7 +432,11 @@ def _stand_guard(ground: Ground, folder: str) -> None:
     if os.path.exists(os.path.join(folder, "closed.json")):
         return
     if ground.listener is not None:
-        notify.stand_in(ground.listener, int.from_bytes(ground.message.raw[:8], "little"))
+        try:
+            ground.shared.write_rest(os.path.join(folder, "events.jsonl"))
+        except OSError:
+            pass  # what was written stands
+        notify.stand_in(ground.listener, ground.shared.unanswered())
     # The launcher is the command's parent now, and says how it has ended.
     deadline = time.monotonic() + _PATIENCE
     while not os.path.exists(os.path.join(folder, "ended.json")) and time.monotonic() < deadline:

@@ -8,32 +8,37 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-_MARKS = (
+#: Secrets go with these, in lower case.
+MARKS = (
     "key", "token", "secret", "pass", "pwd", "auth", "cred", "bearer", "://", "sk-", "sk_", "pk_", "rk_", "gho_", "ghp_", "ghs_",
     "ghu_", "ghr_", "github_pat", "glpat", "xox", "akia", "asia", "eyj", "hf_", "npm_", "pypi-", "sg.", "sig=", "private",
     "cookie", "session", "api", "aiza", "ya29", "dop_", "shpat", "sq0",
 )  # fmt: skip
 _NAMES = ("KEY", "TOKEN", "SECRET", "PASS", "PWD", "CREDENTIAL", "AUTH")
 #: Programs that take a password in a short option.
-_TELLING = ("mysql", "mariadb", "curl", "wget", "sshpass", "psql", "redis-cli", "ldap", "smbclient", "docker", "mongo", "rclone")
+TELLING = ("mysql", "mariadb", "curl", "wget", "sshpass", "psql", "redis-cli", "ldap", "smbclient", "docker", "mongo", "rclone")
 
 
 def suspicious(words: Sequence[str], environ: Mapping[str, str]) -> bool:
     """Whether redaction must be asked: a word that secrets go with, a long jumble, or the value of a secret's variable."""
-    if words and os.path.basename(words[0]).startswith(_TELLING):
+    if words and os.path.basename(words[0]).startswith(TELLING):
         return True
     for word in words:
         lower = word.lower()
-        if any(mark in lower for mark in _MARKS):
+        if any(mark in lower for mark in MARKS):
             return True
         if len(word) >= 20 and not word.startswith(("-", "/", ".")) and not set("/. ") & set(word) and _jumbled(word):
             return True
-    values = [
+    return any(value in word for value in values(environ) for word in words)
+
+
+def values(environ: Mapping[str, str]) -> list[str]:
+    """The values of variables whose names say that they are secret."""
+    return [
         value
         for name, value in environ.items()
         if len(value) >= 8 and name not in ("PWD", "OLDPWD") and any(mark in name.upper() for mark in _NAMES)
     ]
-    return any(value in word for value in values for word in words)
 
 
 def _jumbled(word: str) -> bool:

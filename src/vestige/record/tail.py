@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from vestige.model import plain
-from vestige.observe.watcher import FLUSH_MARK
+from vestige.observe.lines import FLUSH_MARK
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -6,12 +6,13 @@ import _signal  # type: ignore[import-not-found]  # `signal` would load enum
 import _thread
 import ctypes
 import errno
-import mmap
 import os
 import sys
 
 from vestige.launch import child, streams
-from vestige.observe import notify, watcher
+from vestige.observe import notify
+from vestige.observe.lines import first_line, journal_line
+from vestige.observe.shared import Shared
 from vestige.record import identity, preimage, secrets
 from vestige.record.journal import Begun
 from vestige.store import project
@@ -21,6 +22,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from vestige.observe.watcher import Watch
     from vestige.record.code import CodeOfRun
     from vestige.record.options import Options
 
@@ -32,7 +34,8 @@ class Ground:
     """What the watcher and the recorder share: descriptors and a page of memory."""
 
     __slots__ = (
-        "appended", "command", "control", "done", "launcher", "listener", "message", "method", "recorder", "snapshot", "watched",
+        "appended", "command", "control", "done", "launcher", "listener", "method", "recorder", "shared", "snapshot",
+        "watched",
     )  # fmt: skip
 
     def __init__(self, control: int, done: int) -> None:
@@ -44,8 +47,8 @@ class Ground:
         self.method = "none"
         self.command = 0
         self.recorder = 0
-        #: the kernel's message is received into this page, so that a stand-in knows what was not answered
-        self.message = (ctypes.c_char * mmap.PAGESIZE).from_buffer(mmap.mmap(-1, mmap.PAGESIZE))
+        #: what was received and noted, for whoever stands in
+        self.shared = Shared()
         self.snapshot = self.watched = (-1, -1)
 
     def open(self) -> None:
@@ -148,8 +151,8 @@ def _begin_journal(begun: Begun, standard: streams.Streams, ground: Ground) -> l
     """
     found = standard.inherited(ground.descriptors())
     command = ground.command
-    lines = [watcher.first_line()]
-    lines += [watcher.journal_line("i", command, one.path, None, one.flags, one.signature, str(one.number)) for one in found]
+    lines = [first_line()]
+    lines += [journal_line("i", command, one.path, None, one.flags, one.signature, str(one.number)) for one in found]
     try:
         descriptor = os.open(os.path.join(begun.folder, "events.jsonl"), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
         os.write(descriptor, "".join(lines).encode("ascii"))
@@ -292,7 +295,7 @@ class Parent:
         self._begun = begun
         self._options = options
         self._ended = False
-        self._watch: watcher.Watch | None = None
+        self._watch: Watch | None = None
         self._wake = os.pipe()
         for end in self._wake:
             os.set_blocking(end, False)
@@ -320,7 +323,11 @@ class Parent:
             unreadable = self._watch.unreadable if self._watch else 0
             _write(begun, "closed.json", {"seq": identity.sequence(), "unreadable": unreadable})
 
-    def _watcher(self, listener: int, begun: Begun) -> watcher.Watch:
+    def _watcher(self, listener: int, begun: Begun) -> Watch:
+        from vestige.observe import compiled  # while the command is being started
+        from vestige.observe.notes import Notes
+        from vestige.observe.watcher import Watch
+
         place = begun.place
         flags = os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC
         try:
@@ -329,15 +336,22 @@ class Parent:
             journal = os.open("/dev/full", flags)  # so that what is lost is counted
         own = tuple(folder.rstrip("/") + "/" for folder in project.own_folders(place))
         save = preimage.saver(Objects(place.store), preimage.rule(self._options.config, place.root))
-        return watcher.Watch(
+        shared, redact, due = self._ground.shared, _redactor(), self._options.code
+        library = compiled.library()
+        if library is None:
+            notes = Notes(journal)
+            return Watch(listener, notes, shared, root=place.root, own=own, preimage=save, redact=redact, snapshot_due=due)
+        return compiled.CompiledWatch(
+            library,
             listener,
             journal,
-            self._ground.message,
+            shared,
             root=place.root,
             own=own,
             preimage=save,
-            redact=_redactor(),
-            snapshot_due=self._options.code,
+            redact=redact,
+            suspicion=compiled.Suspicion(secrets.MARKS, secrets.TELLING, secrets.values(os.environ)),
+            snapshot_due=due,
         )
 
     def _snapshot_taken(self) -> None:
@@ -394,7 +408,7 @@ class Parent:
             self._ended = True
             if self._watch is not None:
                 self._watch.note("e", self._ground.command, flags=status)
-                self._watch.flush()
+                self._watch.notes.flush()
             if self._begun is not None:
                 try:
                     self._begun.end(status, usage=(cpu, memory))

@@ -1,0 +1,167 @@
+"""What the caller of a suspended call has in its memory, and what the kernel says of it: paths, words, its process."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import time
+
+_PAGE = 4096
+AT_FDCWD = 0xFFFFFF9C
+_STALE = 1.0  # seconds; numbers are not given out again within one
+_MAGIC = ("/dev/fd/", "/dev/stdin", "/dev/stdout", "/dev/stderr", "/proc/")
+_STANDARD = {"/dev/stdin": "0", "/dev/stdout": "1", "/dev/stderr": "2"}
+
+
+class Callers:
+    """Reads from whoever is suspended. `unreadable` counts what could not be read."""
+
+    __slots__ = ("_buffer", "_local", "_readv", "_remote", "_vectors", "unreadable")
+
+    def __init__(self) -> None:
+        self._readv = ctypes.CDLL(None, use_errno=True).process_vm_readv
+        self._readv.argtypes = (
+            ctypes.c_int,
+            ctypes.c_void_p,
+            ctypes.c_ulong,
+            ctypes.c_void_p,
+            ctypes.c_ulong,
+            ctypes.c_ulong,
+        )
+        self._readv.restype = ctypes.c_ssize_t
+        self._buffer = ctypes.create_string_buffer(_PAGE + 1)
+        self._vectors = (ctypes.c_uint64 * 4)(ctypes.addressof(self._buffer), _PAGE)
+        self._local = ctypes.addressof(self._vectors)
+        self._remote = self._local + 16
+        self.unreadable = 0
+
+    def memory(self, thread: int, address: int, length: int) -> bytes:
+        """At most a page of it; empty where it cannot be read."""
+        self._vectors[2], self._vectors[3] = address, length
+        got = self._readv(thread, self._local, 1, self._remote, 1, 0)
+        if got < 0:
+            self.unreadable += 1
+            return b""
+        return self._buffer.raw[:got]
+
+    def text(self, thread: int, address: int) -> str | None:
+        """A string of the caller's, at most two pages of it; None where it cannot be read."""
+        buffer, vectors = self._buffer, self._vectors
+        vectors[2], vectors[3] = address, _PAGE - (address & (_PAGE - 1))
+        got = self._readv(thread, self._local, 1, self._remote, 1, 0)
+        if got <= 0:
+            if address:
+                self.unreadable += 1
+            return None
+        buffer[got] = b"\0"
+        text = buffer.value
+        if len(text) == got:
+            text += self._buffer.value if self.memory(thread, address + got, _PAGE) else b""
+            self._buffer[_PAGE] = b"\0"
+        return os.fsdecode(text)
+
+    def path(self, thread: int, address: int, folder: int = AT_FDCWD) -> str | None:
+        """A path of the caller's, made absolute; what it reaches through its own descriptors is called by its name."""
+        path = self.text(thread, address)
+        if path is None:
+            return None
+        if path[:1] == "/":
+            return followed(thread, path) if path.startswith(_MAGIC) else path
+        folder &= 0xFFFFFFFF
+        base = link(f"/proc/{thread}/cwd" if folder == AT_FDCWD else f"/proc/{thread}/fd/{folder}")
+        if base is None:
+            self.unreadable += 1
+            return None
+        if not path:
+            return base
+        while path.startswith("./"):
+            path = path[2:].lstrip("/")
+        path = f"{base}/{path}" if base != "/" else "/" + path
+        return followed(thread, path) if path.startswith(_MAGIC) else path
+
+    def words(self, thread: int, address: int, width: int) -> list[str]:
+        """An argument vector of pointers of `width` bytes: at most 4,096 words and 128 KiB."""
+        words: list[str] = []
+        size = 0
+        while address and len(words) < 4096 and size < 1 << 17:
+            block = self.memory(thread, address, min(64 * width, _PAGE - (address & (_PAGE - 1))))
+            for at in range(0, len(block) - width + 1, width):
+                pointer = int.from_bytes(block[at : at + width], "little")
+                if not pointer:
+                    return words
+                word = self.text(thread, pointer)
+                words.append(word or "")
+                size += len(word or "")
+            if not block:
+                break
+            address += len(block)
+        return words
+
+
+def followed(thread: int, path: str) -> str:
+    """`/dev/fd/3`, `/dev/stdin`, `/proc/self/cwd/x` as the file that it is; a pipe and what has no name stay as they are."""
+    if path in _STANDARD:
+        path = f"/proc/{thread}/fd/{_STANDARD[path]}"
+    elif path.startswith("/dev/fd/"):
+        path = f"/proc/{thread}/fd/{path[8:]}"
+    elif path.startswith("/proc/self/"):
+        path = f"/proc/{thread}/{path[11:]}"
+    elif path.startswith("/proc/thread-self/"):
+        path = f"/proc/{thread}/{path[18:]}"
+    parts = path.split("/", 4)
+    if len(parts) < 4 or parts[1] != "proc" or not parts[2].isdigit():
+        return path
+    if parts[3] in ("cwd", "root"):
+        at, rest = "/".join(parts[:4]), "/".join(parts[4:])
+    elif parts[3] == "fd" and len(parts) == 5:
+        number, _, rest = parts[4].partition("/")
+        at = f"/proc/{parts[2]}/fd/{number}"
+    else:
+        return path
+    target = link(at)
+    if target is None or not target.startswith("/") or (not rest and target.endswith(" (deleted)")):
+        return path
+    return os.path.join(target, rest) if rest else target
+
+
+class Identity:
+    """A process as it was seen first: its number, its parent's, and its name (comm, 15 bytes)."""
+
+    __slots__ = ("first", "last", "name", "parent", "process")
+
+    def __init__(self, thread: int) -> None:
+        self.process, self.parent, self.name = thread, 0, ""
+        self.first = self.last = time.clock_gettime(time.CLOCK_BOOTTIME)
+        try:
+            with open(f"/proc/{thread}/status", "rb", 0) as file:
+                for line in file.read(512).split(b"\n"):
+                    key, _, value = line.partition(b":\t")
+                    if key == b"Name":
+                        self.name = os.fsdecode(value)
+                    elif key == b"Tgid":
+                        self.process = int(value)
+                    elif key == b"PPid":
+                        self.parent = int(value)
+                        break
+        except (OSError, ValueError):
+            pass
+
+    def given_out_again(self, thread: int) -> bool:
+        """Whether the number belongs to another process by now: one that started after this one was seen."""
+        last, self.last = self.last, time.clock_gettime(time.CLOCK_BOOTTIME)
+        if self.last - last < _STALE:
+            return False
+        try:
+            with open(f"/proc/{thread}/stat", "rb", 0) as file:
+                started = int(file.read(512).rpartition(b")")[2].split()[19])
+        except (OSError, ValueError, IndexError):
+            return False
+        return started / os.sysconf("SC_CLK_TCK") > self.first
+
+
+def link(path: str) -> str | None:
+    """Where a symbolic link leads to; None where it is none."""
+    try:
+        return os.readlink(path)
+    except OSError:
+        return None
