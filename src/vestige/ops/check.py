@@ -6,10 +6,10 @@ import os
 from collections.abc import Callable, Iterator
 
 from vestige.errors import NewerFormatError, VestigeError
-from vestige.model.files import Digest
 from vestige.model.run import Run, short
 from vestige.model.values import value
 from vestige.ops.project import Project
+from vestige.record.holdings import needed
 from vestige.store import journal
 from vestige.store.interface import Damaged
 
@@ -50,22 +50,6 @@ def check(project: Project, progress: Progress | None = None) -> Checked:
         ]
     damaged += _snapshots(project, runs)
     return Checked(len(runs), len(known), len(project.code.trees()), tuple(damaged))
-
-
-def needed(run: Run) -> Iterator[tuple[str, Digest]]:
-    """The objects without which a record is not whole; what it merely kept (`kept`) may go."""
-    once = {
-        "list of inputs": run.inputs_object,
-        "list of outputs": run.outputs_object,
-        "list of processes": run.processes_object,
-        "environment": run.environment,
-        "machine": run.machine,
-        "list of absent files": run.absent,
-        "list of listed folders": run.listings,
-        "journal": run.observation.raw if run.observation else None,
-        **{name: stream.digest for name, stream in run.streams.items()},
-    }
-    yield from ((what, digest) for what, digest in once.items() if digest is not None)
 
 
 def _records(project: Project, damaged: list[Damaged]) -> Iterator[Run]:
