@@ -37,7 +37,12 @@ class Key:
 KEYS = (
     Key("keep", "size", '"1 MiB"', "inputs and outputs up to this size are kept in the store"),
     Key("keep_exclude", "words", "[]", 'never kept, whatever their size: patterns such as "*.ckpt" or "scratch/*"'),
-    Key("budget", "size", '"2 GiB"', "how much kept data vestige gc leaves in the store; what can be made again goes first"),
+    Key(
+        "budget",
+        "size",
+        '"2 GiB"',
+        "how much kept data may stay: beyond it what can be made again goes by itself, the rest by vestige gc",
+    ),
     Key("streams", "size", '"1 MiB"', "how much of what a run writes to a standard stream is kept"),
     Key("source_limit", "size", '"10 MiB"', "a source file above this size is not taken into the snapshot of the code"),
     Key("snapshot_limit", "size", '"200 MiB"', "the size of a snapshot: beyond it, data that is tracked is left out first"),

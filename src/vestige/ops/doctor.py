@@ -20,6 +20,7 @@ from vestige.observe import notify
 from vestige.ops.project import Project
 from vestige.reproduce import landlock
 from vestige.store import journal, project
+from vestige.store.kept import Tally
 
 State = Literal["good", "limited", "missing"]
 
@@ -158,6 +159,7 @@ def _store(opened: Project) -> Iterator[Finding]:
     records = sum(1 for _ in opened.records.paths())
     yield Finding("records", "good", f"{records:,} {'run' if records == 1 else 'runs'}", size=_size(opened.records.runs))
     yield Finding("objects", "good", "environments, streams, kept files", size=_size(opened.objects.folder))
+    yield from _kept(opened)
     trees = len(opened.code.trees())
     yield Finding("code", "good", f"{trees:,} {'snapshot' if trees == 1 else 'different snapshots'}", size=opened.code.size())
     active = journal.list_active(opened.store)
@@ -168,6 +170,19 @@ def _store(opened: Project) -> Iterator[Finding]:
     cache = project.cache_dir(opened.place)
     yield Finding("index", "good", f"{cache}: may be deleted at any time", size=_size(cache))
     yield Finding("catalogue", "good", opened.catalogue.folder, size=_size(opened.catalogue.folder))
+
+
+def _kept(opened: Project) -> Iterator[Finding]:
+    tally = Tally(opened.store)
+    try:
+        budget = opened.config.budget
+    except ConfigError:
+        return
+    if tally.total > budget:
+        found = "inputs and outputs: more than the budget allows, and not all of it can be made again"
+        yield Finding("kept", "limited", found, "vestige gc, or a larger budget", size=tally.total)
+    else:
+        yield Finding("kept", "good", "inputs and outputs, within the budget", size=tally.total)
 
 
 def _size(folder: str) -> int:

@@ -11,6 +11,11 @@ from vestige.record import identity
 from vestige.record.context import relative
 from vestige.store.objects import Objects
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from vestige.store.kept import Tally
+    from vestige.store.project import Place
+
 #: Secrets are looked for in so many bytes at the beginning of a large file.
 _SCANNED = 4 << 20
 #: Seconds by which the clock of a file system may differ from ours.
@@ -28,6 +33,8 @@ class Keeper:
         self._limit = sys.maxsize if everything else config.keep
         self._refused: set[Digest] = set()
         self._since = since
+        self._new: dict[Digest, int] = {}
+        self._tally: Tally | None = None
         self._secrets: dict[str, str] | None = None
 
     def keep(self, path: str, digest: Digest, size: int) -> bool:
@@ -49,9 +56,12 @@ class Keeper:
             self._refused.add(digest)
             return False
         try:
-            return self._objects.put(data) == digest
+            kept = self._objects.put(data) == digest
         except OSError:
             return False
+        if kept:
+            self._new[digest] = size
+        return kept
 
     def _keep_large(self, path: str, digest: Digest) -> bool:
         try:
@@ -65,16 +75,47 @@ class Keeper:
             return False
         if self._config.keeps(relative(path, self._root)):
             try:
-                if identity.timestamp(os.stat(found).st_mtime + _CLOCK) < self._since:
+                held = os.stat(found)
+                if identity.timestamp(held.st_mtime + _CLOCK) < self._since:
                     return True  # whoever kept it before this run has looked at it
                 with open(found, "rb") as file:
                     if not self._is_secret(file.read(_SCANNED)):
+                        self._new[digest] = held.st_size
                         return True
             except OSError:
                 return False
         self._refused.add(digest)
+        self._new.pop(digest, None)
         self._objects.remove(digest)
         return False
+
+    def account(self) -> None:
+        """Count what was kept: the run is over. Raises OSError."""
+        if self._new:
+            from vestige.store.kept import Tally
+
+            tally = Tally(self._objects.store)
+            tally.add(sum(self._new.values()))
+            self._tally = tally
+
+    def warnings(self) -> list[str]:
+        """What the user should be told, once: there is too much, and none of it can be made again."""
+        if self._tally is None or not self._tally.is_stuck(self._config.budget):
+            return []
+        kept, budget = (f"{size / (1 << 20):,.0f} MiB" for size in (self._tally.base, self._config.budget))
+        try:
+            self._tally.tell()
+        except OSError:
+            return []
+        return [f"vestige: {kept} are kept, over the budget of {budget}, and cannot be made again: vestige gc drops the oldest"]
+
+    def tidy(self, place: Place) -> None:
+        """Keep within the budget. Takes as long as it takes: for when nobody waits. Raises OSError, VestigeError."""
+        if self._tally is not None and self._tally.is_due(self._config.budget):
+            from vestige.record import budget
+
+            os.nice(10)
+            budget.enforce(place, self._config)
 
     def _is_secret(self, data: bytes) -> bool:
         from vestige.model import redaction
