@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.cases.slow import SlowMount
 from tests.record.running import last, paths, run
 
 pytestmark = pytest.mark.root
@@ -52,3 +53,28 @@ def test_a_full_disk_loses_no_output_of_the_command(tmp_path: Path) -> None:
         assert (project / "end").read_text() == "done\n"
     finally:
         subprocess.run(["umount", "-l", str(store)], check=True)
+
+
+def test_a_slow_file_system_holds_up_only_who_uses_it(tmp_path: Path) -> None:
+    (tmp_path / "in").write_text("x")
+    slow = tmp_path / "slow"
+    slow.mkdir()
+    mounted = SlowMount(slow, 3)
+    script = """
+        for i in 1 2; do cat slow/$i 2>/dev/null & done
+        sleep 0.3
+        date +%s%N > before
+        for i in 1 2 3 4 5 6 7 8 9; do cat in; done
+        date +%s%N > after
+        wait
+        date +%s%N > end
+    """
+    try:
+        done = run(tmp_path, "sh", "-c", script)
+    finally:
+        mounted.close()
+    assert done.stdout == b"x" * 9
+    before, after, end = (int((tmp_path / name).read_text()) / 1e9 for name in ("before", "after", "end"))
+    assert after - before < 1
+    assert end - before > 2
+    assert "in" in paths(last(tmp_path), "inputs")

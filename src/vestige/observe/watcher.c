@@ -1427,6 +1427,8 @@ void vestige_counts(struct watcher *watcher, uint64_t *unreadable_calls, uint64_
     pthread_mutex_unlock(&watcher->lock);
 }
 
+enum { PATIENCE = 500 }; /* times 2 ms; who still waits for a file system then is left behind */
+
 /* End the threads, and write out what is left. */
 void vestige_end(struct watcher *watcher) {
     pthread_mutex_lock(&watcher->lock);
@@ -1435,6 +1437,7 @@ void vestige_end(struct watcher *watcher) {
     pthread_mutex_unlock(&watcher->lock);
     for (uint32_t number = 0; number < watcher->worker_count; number++) {
         struct timespec soon;
+        int tries = 0;
         do {
             pthread_kill(watcher->workers[number].thread, WAKE);
             clock_gettime(CLOCK_REALTIME, &soon);
@@ -1443,7 +1446,7 @@ void vestige_end(struct watcher *watcher) {
                 soon.tv_sec++;
                 soon.tv_nsec -= 1000000000;
             }
-        } while (pthread_timedjoin_np(watcher->workers[number].thread, NULL, &soon) == ETIMEDOUT);
+        } while (pthread_timedjoin_np(watcher->workers[number].thread, NULL, &soon) == ETIMEDOUT && ++tries < PATIENCE);
     }
     vestige_flush(watcher);
 }
