@@ -148,12 +148,17 @@ class Environments:
         self._cache = project.cache_dir(place)
         self._objects = objects
         self._found: dict[str, packages.Captured] = {}
+        self._others: set[str] = set()
 
     def seen(self, execution: Execution) -> None:
         """A program was started: if it is an interpreter, look at its environment now."""
-        if execution.path in self._found or not packages.is_interpreter(execution.path):
+        path = execution.path
+        if path in self._found or path in self._others:
             return
-        self._found[execution.path] = packages.capture(execution.path, self._cache)
+        if packages.is_interpreter(path):
+            self._found[path] = packages.capture(path, self._cache)
+        else:
+            self._others.add(path)
 
     def settle(self, context: Context, conclusion: Conclusion) -> None:
         """Store what was found: the environment of the run."""
