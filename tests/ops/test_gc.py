@@ -9,6 +9,9 @@ from pathlib import Path
 import pytest
 
 from tests.ops.study import BEGIN, Study
+from vestige.model.files import FileUse
+from vestige.model.run import Observation, Stdin
+from vestige.model.values import replace
 from vestige.ops.check import check
 from vestige.ops.gc import Collected, collect
 
@@ -84,6 +87,53 @@ def test_a_file_that_a_run_changed_in_place_is_not_its_own_source(study: Study) 
     study.record(reads=["state.json"], writes=["state.json"], code=True)
     (study.root / "state.json").unlink()
     assert collect(study.project, older_than=0, now=BEGIN + DAY).dropped == ()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"network": ({"endpoint": "tcp:192.0.2.7:443", "bytes": None},)},
+        {"observation": Observation(method="none", events=1)},
+        {"observation": Observation(method="audit", events=1, gaps=("a program was not Python",))},
+        {"observation": None},
+        {"stdin": Stdin(kind="pipe")},
+    ],
+    ids=lambda change: next(iter(change)),
+)
+def test_what_may_have_come_from_elsewhere_is_not_said_to_be_made_again(study: Study, change: dict[str, object]) -> None:
+    study.write("out.csv", "out")
+    study.record(writes=["out.csv"], code=True, change=change)
+    assert collect(study.project, older_than=0, now=BEGIN + DAY).dropped == ()
+
+
+def test_a_service_of_the_system_makes_no_difference(study: Study) -> None:
+    study.write("out.csv", "out")
+    asked = ({"endpoint": "unix:/var/run/nscd/socket", "bytes": None},)
+    study.record(writes=["out.csv"], code=True, change={"network": asked, "stdin": Stdin(kind="terminal")})
+    assert set(reasons(collect(study.project, older_than=0, now=BEGIN + DAY))) == {"out.csv"}
+
+
+def test_what_a_withheld_file_was_read_for_stays(study: Study) -> None:
+    study.write(".env", "X=1")
+    study.write("out.csv", "out")
+    code = study.record(code=True).code
+    study.record(
+        writes=["out.csv"], change={"code": code, "inputs": (FileUse(path=".env", digest="blake3:" + "1" * 64, role="code"),)}
+    )
+    assert code is not None
+    assert code.withheld == (".env",)
+    assert collect(study.project, older_than=0, now=BEGIN + DAY).dropped == ()
+
+
+def test_without_the_program_that_a_run_built_nothing_can_be_made_again(study: Study) -> None:
+    program = study.write("sim", "machine code")
+    study.write("out.csv", "out")
+    built = study.record(writes=["sim"], keep=False)
+    study.record(writes=["out.csv"], code=True, change={"inputs": (replace(built.outputs[0], role="code", access="execute"),)})
+    program.unlink()
+    assert collect(study.project, older_than=0, now=BEGIN + DAY).dropped == ()
+    study.write("sim", "machine code")
+    assert set(reasons(collect(study.project, older_than=0, now=BEGIN + DAY))) == {"out.csv"}
 
 
 def test_the_budget_takes_what_can_be_made_again_first(study: Study) -> None:

@@ -10,7 +10,8 @@ VERB = Verb(
     """\
 Removes leftovers, objects to which no record refers, and code that no record needs. Of the kept inputs and outputs it
 drops, the least recently used first, what a recorded run can make again: what was not used within --keep, and as much
-as the budget demands. Only where that is not enough for the budget, the rest goes as well.
+as the budget demands. Only where that is not enough for the budget, the rest goes as well. (A run that keeps more than the
+budget allows drops by itself what can be made again, and never the rest.)
 
 A record is never dropped, nor anything without which it would not be whole.""",
     options=(

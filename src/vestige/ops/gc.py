@@ -73,7 +73,9 @@ def collect(
     required = holdings.required(project.store, runs)
     contents = holdings.contents(project.store, runs, required)
     dropped = [] if unreadable else list(_orphans(project, required | set(contents), moment))
-    dropped += _expendable(project, contents, moment, older_than, project.config.budget if budget is None else budget)
+    again = Again(contents, runs, project.code.kept, lambda path: project.digest_of(project.absolute(path)))
+    allowed = project.config.budget if budget is None else budget
+    dropped += _expendable(again, contents, moment, older_than, allowed)
     code = 0
     if not dry_run:
         for one in dropped:
@@ -99,9 +101,8 @@ def _orphans(project: Project, known: set[Digest], now: float) -> Iterator[Dropp
 
 
 def _expendable(
-    project: Project, contents: dict[Digest, Content], now: float, older_than: float | None, budget: int
+    again: Again, contents: dict[Digest, Content], now: float, older_than: float | None, budget: int
 ) -> Iterator[Dropped]:
-    again = Again(contents, project.code.kept, lambda path: project.digest_of(project.absolute(path)))
     total = sum(content.size for content in contents.values())
     rest = []
     for digest, content in holdings.oldest_first(contents):

@@ -50,7 +50,7 @@ def _drop(place: Place, allowed: int, tally: Tally) -> int:
         except (OSError, ValueError):
             return None
 
-    again = holdings.Again(kept, CodeStore(os.path.join(place.store, "code.git")).kept, digest_at)
+    again = holdings.Again(kept, runs, CodeStore(os.path.join(place.store, "code.git")).kept, digest_at)
     before = left = sum(content.size for content in kept.values())
     try:
         for digest, content in holdings.oldest_first(kept):

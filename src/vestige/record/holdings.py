@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
 
+#: Services of the system that a program asks in passing: for the names of users, or to log a line.
+_HARMLESS = ("unix:/var/run/nscd/", "unix:/run/nscd/", "unix:/run/systemd/", "unix:/dev/log")
+
+
 @value(frozen=False)
 class Content:
     """A kept content: how large, when some run used it last, where, and which runs wrote it."""
@@ -103,13 +107,19 @@ def oldest_first(kept: dict[Digest, Content]) -> list[tuple[Digest, Content]]:
 class Again:
     """Which contents a recorded run can make again, from what is left when they have gone.
 
-    `has_code` tells whether a snapshot is there, `digest_at` what lies at a path that a record names.
+    `has_code` tells whether a snapshot is there, `digest_at` what lies at a path that a record names. In doubt none can: what
+    came over the network, through a pipe, or from files that escaped observation, was perhaps there only once.
     """
 
     def __init__(
-        self, kept: dict[Digest, Content], has_code: Callable[[str], bool], digest_at: Callable[[str], Digest | None]
+        self,
+        kept: dict[Digest, Content],
+        known: Iterable[Run],
+        has_code: Callable[[str], bool],
+        digest_at: Callable[[str], Digest | None],
     ) -> None:
         self._contents = kept
+        self._made = {use.digest for run in known for use in run.outputs}
         self._has_code = has_code
         self._digest_at = digest_at
         self._known: dict[Digest, bool] = {}
@@ -137,8 +147,10 @@ class Again:
             if not self._is_repeatable(run):
                 continue
             for use in run.inputs:
-                if use.role not in ("data", "config") or use.link is not None:
+                if use.role not in ("data", "config", "code") or use.link is not None:
                     continue
+                if use.role == "code" and use.digest not in self._made:
+                    continue  # source: in the snapshot
                 if use.digest is None or use.digest in above:
                     break
                 if self._is_there(use.path, use.digest):
@@ -154,7 +166,7 @@ class Again:
     def _is_repeatable(self, run: Run) -> bool:
         snapshot = run.code.snapshot if run.code else None
         succeeded = run.status == "finished" and run.kind in ("command", "script", "reproduction")
-        return succeeded and snapshot is not None and self._has_code(snapshot)
+        return succeeded and snapshot is not None and _is_closed(run) and self._has_code(snapshot)
 
     def _is_there(self, path: str, digest: Digest) -> bool:
         """Whether an input is at hand for good: as it was on disk, or kept and not to be made again by anybody."""
@@ -162,3 +174,18 @@ class Again:
         if content is not None and not content.makers:
             return True
         return self._digest_at(path) == digest
+
+
+def _is_closed(run: Run) -> bool:
+    """Whether all that a run depended on is known, and was in files that are not withheld."""
+    seen = run.observation
+    if seen is None or seen.method == "none" or seen.gaps or seen.lost:
+        return False
+    if not all(str(one.get("endpoint")).startswith(_HARMLESS) for one in run.network):
+        return False
+    if run.stdin is not None and run.stdin.kind == "pipe":
+        read = run.streams.get("stdin")
+        if read is None or (read.size and (read.digest is None or read.truncated)):
+            return False
+    withheld = set(run.code.withheld) if run.code else set()
+    return not any(use.path in withheld for use in run.inputs)
