@@ -24,7 +24,7 @@ def killed(journal: Path, shared: Shared, *, flushed: bool) -> None:
             library = compiled.library()
             assert library is not None
             descriptor = os.open(journal, os.O_WRONLY | os.O_APPEND)
-            notes = compiled.CompiledNotes(library, compiled._setup(-1, descriptor, shared, snapshot_due=False))
+            notes = compiled.CompiledNotes(library, descriptor, shared)
             notes.note("a", 1, "/one")
             notes.note("a", 1, "/two")
             if flushed:

@@ -123,14 +123,35 @@ class _Files:
 class CompiledNotes(Notes):
     """What the library remembers, for what Python looks at."""
 
-    def __init__(self, library: ctypes.CDLL, setup: _Setup) -> None:
+    def __init__(
+        self,
+        library: ctypes.CDLL,
+        journal: int,
+        shared: Shared,
+        listener: int = -1,
+        root: str = "/",
+        own: Sequence[str] = (),
+        suspicion: Suspicion | None = None,
+        *,
+        snapshot_due: bool = False,
+    ) -> None:
         """Raises OSError where there is no memory for it."""
-        super().__init__(setup.journal)
+        super().__init__(journal)
         self.library = library
+        #: the library looks into it as long as it works
+        self._setup = setup = _Setup(listener=listener, journal=journal, snapshot_due=snapshot_due, threads=_threads())
+        setup.root = os.fsencode(root.rstrip("/") + "/")
+        setup.own, setup.flush_mark = _strings(own), os.fsencode(FLUSH_MARK)
+        given = suspicion or Suspicion((), (), ())
+        setup.marks, setup.telling, setup.secrets = map(_strings, (given.marks, given.telling, given.values))
+        setup.shared, setup.shared_size, setup.slots = shared.address(), SIZE, SLOTS
+        for place, architecture in enumerate(notify.CALLS):
+            setup.architectures[place] = architecture
+            for number, call in notify.CALLS[architecture].items():
+                setup.calls[place * _CALLS + number] = _KNOWN.index(call) if call in _KNOWN else 0
         self.watcher = library.vestige_new(ctypes.byref(setup))
         if not self.watcher:
             raise OSError("the compiled watcher has no memory")
-        self._setup = setup  # its texts are used from there
         self.absent = _Paths(library, self.watcher, _ABSENT)
         self.created = _Paths(library, self.watcher, _CREATED)
         self.read = _Files(library, self.watcher, _READ)
@@ -181,11 +202,7 @@ class CompiledWatch(Watch):
         suspicion: Suspicion,
         snapshot_due: bool,
     ) -> None:
-        setup = _setup(listener, journal, shared, snapshot_due=snapshot_due)
-        setup.root = os.fsencode(root.rstrip("/") + "/")
-        setup.own = _strings(own)
-        setup.marks, setup.telling, setup.secrets = map(_strings, (suspicion.marks, suspicion.telling, suspicion.values))
-        notes = CompiledNotes(library, setup)
+        notes = CompiledNotes(library, journal, shared, listener, root, own, suspicion, snapshot_due=snapshot_due)
         super().__init__(listener, notes, shared, root=root, own=own, preimage=preimage, redact=redact, snapshot_due=snapshot_due)
         self._library, self._watcher, self._shared = library, notes.watcher, shared
 
@@ -220,19 +237,6 @@ class CompiledWatch(Watch):
     def snapshot_taken(self, *, late: bool = False) -> None:
         self._library.vestige_snapshot_taken(self._watcher)
         super().snapshot_taken(late=late)
-
-
-def _setup(listener: int, journal: int, shared: Shared, *, snapshot_due: bool) -> _Setup:
-    setup = _Setup(
-        listener=listener, journal=journal, snapshot_due=snapshot_due, threads=_threads(), slots=SLOTS, shared_size=SIZE
-    )
-    setup.flush_mark = os.fsencode(FLUSH_MARK)
-    setup.shared = ctypes.addressof(ctypes.c_char.from_buffer(shared.memory))
-    for place, architecture in enumerate(notify.CALLS):
-        setup.architectures[place] = architecture
-        for number, call in notify.CALLS[architecture].items():
-            setup.calls[place * _CALLS + number] = _KNOWN.index(call) if call in _KNOWN else 0
-    return setup
 
 
 def _threads() -> int:

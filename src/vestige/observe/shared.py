@@ -6,6 +6,7 @@ has noted and not written are written: nothing is lost. The compiled watcher has
 
 from __future__ import annotations
 
+import ctypes
 import mmap
 import os
 import struct
@@ -31,6 +32,10 @@ class Shared:
         """Where a message lies: larger than the message, since ioctl copies what is small."""
         at = _AT + number * notify.MESSAGE.size
         return memoryview(self.memory)[at : at + mmap.PAGESIZE]
+
+    def address(self) -> int:
+        """Where it lies in memory."""
+        return ctypes.addressof(ctypes.c_char.from_buffer(self.memory))
 
     def unanswered(self) -> list[int]:
         """The messages that were received, and perhaps not answered."""

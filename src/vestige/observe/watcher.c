@@ -31,6 +31,7 @@
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/uio.h>
 #include <sys/un.h>
 #include <time.h>
@@ -593,9 +594,28 @@ struct identity {
     char name[64];
 };
 
+/* Of the first thread of a process: its name and its parent. /proc/N/stat costs the kernel half of /proc/N/status. */
+static bool identify_leader(uint32_t thread, struct identity *identity) {
+    char name[32], text[512];
+    if (syscall(SYS_tgkill, thread, thread, 0) != 0 && errno != EPERM)
+        return false;
+    snprintf(name, sizeof name, "/proc/%u/stat", thread);
+    if (!read_file(name, text, sizeof text))
+        return false;
+    char *start = strchr(text, '('), *end = strrchr(text, ')');
+    if (!start || !end)
+        return false;
+    *end = 0;
+    snprintf(identity->name, sizeof identity->name, "%s", start + 1);
+    identity->parent = (uint32_t)strtoul(end + 4, NULL, 10); /* ") S " */
+    return true;
+}
+
 static void identify(uint32_t thread, struct identity *identity) {
     char name[32], text[1024];
     *identity = (struct identity){.process = thread};
+    if (identify_leader(thread, identity))
+        return;
     snprintf(name, sizeof name, "/proc/%u/status", thread);
     read_file(name, text, sizeof text);
     for (char *line = text, *end; line && *line; line = end ? end + 1 : NULL) {
