@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 
@@ -65,7 +66,8 @@ def _leave(code: int) -> None:
 def _what(error: OSError) -> str:
     """The file and the reason; a hidden file of ours stands for its folder."""
     if not isinstance(error.filename, str | bytes):
-        return error.strerror or str(error)
+        full = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
+        return f"the answer cannot be written: {error.strerror}" if error.errno in full else error.strerror or str(error)
     folder, name = os.path.split(os.fsdecode(error.filename))
     return f"{folder if name.startswith('.tmp-') else os.path.join(folder, name)}: {error.strerror}"
 

@@ -13,6 +13,7 @@ from vestige.record.holdings import needed
 from vestige.store import journal
 from vestige.store.interface import Damaged
 
+_PARTS = ("runs", "notes", "objects", "active", "code.git")
 Progress = Callable[[int, int], None]
 
 
@@ -31,6 +32,7 @@ def check(project: Project, progress: Progress | None = None) -> Checked:
     damaged: list[Damaged] = []
     runs = list(_records(project, damaged))
     damaged += _notes(project)
+    damaged += _folders(project)
     damaged += _active(project)
     known = list(project.objects.all())
     sound = set()
@@ -79,6 +81,13 @@ def _notes(project: Project) -> Iterator[Damaged]:
                     project.records.load_note(path)
                 except VestigeError as error:
                     yield Damaged(path, str(error).removeprefix(f"{path} "))
+
+
+def _folders(project: Project) -> Iterator[Damaged]:
+    """What stands where the store, or a part of it, should."""
+    for path in (project.store, *(os.path.join(project.store, name) for name in _PARTS)):
+        if os.path.lexists(path) and not os.path.isdir(path):
+            yield Damaged(path, "no folder, so that nothing can be recorded; move it away")
 
 
 def _active(project: Project) -> Iterator[Damaged]:

@@ -102,7 +102,7 @@ class Project:
 
             try:
                 recorder.finish(active.path, self.config)
-            except (VestigeError, OSError, KeyError, TypeError, ValueError):
+            except (VestigeError, OSError, KeyError, TypeError, ValueError, AttributeError):
                 continue
 
     def relative(self, path: str) -> str:

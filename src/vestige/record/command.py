@@ -100,6 +100,7 @@ def _run(program: str, argv: Sequence[str], environ: dict[str, str], options: Op
     os.close(done_write)
     standard.close_child_side()
     result = serve.serve(standard, ours.fileno(), watcher)
+    ours.close()
     code = serve.exit_code(result)
     if result.exec_errno in _OURS or (result.status is None and not result.command):
         why = os.strerror(result.exec_errno or errno.ECHILD)
@@ -206,7 +207,8 @@ def _harmless(line: str) -> str:
 def _reason(error: Exception) -> str:
     if not isinstance(error, OSError):
         return f"{type(error).__name__}: {error}"
-    place = os.fsdecode(error.filename) if error.filename else "the store"
+    place, store, _ = (os.fsdecode(error.filename) if error.filename else "the store").partition("/.vestige/")
+    place += store.rstrip("/")  # what lies in it is ours, and says nothing to a user
     return f"{place} cannot be written ({error.strerror})"
 
 

@@ -31,7 +31,7 @@ def runs(active: Iterable[Active]) -> Iterator[Run]:
     for each in active:
         try:
             yield run(each)
-        except (VestigeError, OSError, KeyError, TypeError):
+        except (VestigeError, OSError, KeyError, TypeError, ValueError, AttributeError):
             continue
 
 

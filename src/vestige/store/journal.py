@@ -13,8 +13,9 @@ import os
 import time
 
 from vestige.errors import DamagedError, NotFoundError
-from vestige.model import plain
+from vestige.model import plain, wire
 from vestige.model.files import Digest, Signature
+from vestige.model.run import Run
 from vestige.model.values import value
 
 TYPE_CHECKING = False
@@ -67,10 +68,19 @@ class Active:
         return os.path.basename(self.path)
 
     def started(self) -> dict[str, Any]:
-        """The started record. Raises NotFoundError, DamagedError."""
+        """The started record. Raises NotFoundError, DamagedError, NewerFormatError."""
         document = self.document("started.json")
+        where = f"{self.path}/started.json"
         if not isinstance(document.get("id"), str):
-            raise DamagedError(f"{self.path}/started.json names no run")
+            raise DamagedError(f"{where} names no run")
+        wire.check_version(document, where)
+        try:
+            wire.decode(Run, document)  # a record, but for its end
+        except DamagedError as error:
+            raise DamagedError(f"{where}: {error}") from error
+        for key in ("options", "processes_of_vestige"):
+            if not isinstance(document.get(key) or {}, dict):
+                raise DamagedError(f"{where}: '{key}' holds what it cannot hold")
         return document
 
     def document(self, name: str) -> dict[str, Any]:

@@ -10,6 +10,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+_HEX = frozenset("0123456789abcdef")
+
 
 class TreeList:
     """The file at `path`, one id a line."""
@@ -25,8 +27,10 @@ class TreeList:
         return all(b"\n%s\n" % oid.encode("ascii") in listed for oid in ids)
 
     def all(self) -> list[str]:
-        """Every tree, in the order in which they came."""
-        return self._read().decode("ascii", "replace").splitlines()
+        """Every tree, in the order in which they came; what a failing disk made of a line names none."""
+        return [
+            line for line in self._read().decode("ascii", "replace").splitlines() if len(line) == 40 and _HEX.issuperset(line)
+        ]
 
     def add(self, ids: Iterable[str]) -> None:
         """List trees that are not listed yet. Raises OSError."""
