@@ -42,7 +42,7 @@ $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or later is needed: make PYTHON=python3.12"; exit 1; }
 	@$(PYTHON) -m venv $(VENV) || { echo "python3 -m venv does not work here; on Debian: apt-get install python3-venv"; exit 1; }
 
-$(VENV)/.demo $(VENV)/.test $(VENV)/.lint $(VENV)/.programs $(VENV)/.bench: $(VENV)/.%: pyproject.toml src/vestige/observe/watcher.c | $(VENV)/bin/python
+$(VENV)/.demo $(VENV)/.test $(VENV)/.lint $(VENV)/.programs $(VENV)/.bench: $(VENV)/.%: pyproject.toml $(wildcard src/vestige/observe/native/*) | $(VENV)/bin/python
 	@echo "setting up $(VENV) ($*)"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[$*]'
 	@touch $@

@@ -1,4 +1,4 @@
-"""The compiled watcher: threads in C answer what most calls are; Python sees the rest (`watcher.c` says which).
+"""The compiled watcher: threads in C answer what most calls are; Python sees the rest (`native/watcher.c` says which).
 
 The library is built with the package where a compiler is found. Where it is missing, or is of another version, `available`
 says so, and the watcher is the one in Python.

@@ -1,7 +1,7 @@
 """Memory that the watcher shares with whoever stands in for it: what it has received, and what it has noted.
 
 If the watcher is killed, the calls that it has received and not answered are answered by the other, and the lines that it
-has noted and not written are written: nothing is lost. The compiled watcher has the same layout (`watcher.c`).
+has noted and not written are written: nothing is lost. The compiled watcher has the same layout (`native/watcher.c`).
 """
 
 from __future__ import annotations
