@@ -29,8 +29,8 @@ class Blobs:
     def put(self, data: bytes) -> str | None:
         """Keep a content; its id, None where it holds a secret and is withheld. Raises OSError."""
         oid = object_id(b"blob", data)
-        if oid in self._private:
-            return None if self.rules.withhold or not self.database.touch(oid) else oid
+        if oid in self._private and self.rules.withhold:
+            return None
         if self.database.touch(oid):
             return oid
         if not self._holds_secret(data):
