@@ -188,6 +188,20 @@ def test_a_launcher_killed_at_any_moment_leaves_a_run_that_ended_and_its_outputs
     assert ask(project, "check").returncode == 0
 
 
+def test_a_watcher_that_is_killed_costs_neither_time_nor_the_exit_status(project: Path) -> None:
+    process = subprocess.Popen([*VESTIGE, "run", "sh", "-c", "sleep 0.6; exit 3"], cwd=project)
+    deadline = time.monotonic() + 10
+    while not (found := list(project.glob(".vestige/active/*/started.json"))) or b'"recorder"' not in found[0].read_bytes():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    os.kill(json.loads(found[0].read_text())["processes_of_vestige"]["watcher"][0], 9)
+    begun = time.monotonic()
+    assert process.wait() == 3
+    assert time.monotonic() - begun < 3  # the recorder once kept the launcher from seeing it
+    record = last(project)
+    assert (record["status"], record["exit_code"]) == ("failed", 3)
+
+
 TORN = {
     "cut off": lambda lines: lines[:-7],
     "torn within": lambda lines: lines[:200] + b"\n" + lines[250:],

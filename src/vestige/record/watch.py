@@ -111,6 +111,7 @@ def main(
     begun.started["method"] = ground.method
     ground.recorder = _fork()
     if ground.recorder == 0:
+        os.close(control)  # else the launcher would not see that the watcher was killed
         processes["recorder"] = identity.process(os.getpid())
         _recorder(ground, begun, options)
     os.close(ground.snapshot[1])
