@@ -105,3 +105,17 @@ def test_what_is_read_from_any_journal_can_be_followed(lines: list[list[object]]
 
 def test_bytes_that_are_no_text_are_passed_over() -> None:
     assert list(parse([b'["r",1,2,"\xff"]\n', b"\xff\xfe]\n"])) == []
+
+
+def test_among_many_lines_only_the_damaged_ones_are_lost() -> None:
+    events = [Event("r", number, 2, f"/{number}") for number in range(1200)]
+    lines = [line(event) for event in events]
+    lines[3], lines[700] = b'["r",3,["a"]\n', b'["r",7],["r",7]\n'
+    assert list(parse(lines)) == [event for event in events if event.seq not in (3, 700)]
+
+
+@pytest.mark.parametrize("said", ["nan", "inf", "-1", "1e300", "soon", ""])
+def test_a_clock_that_cannot_be_is_none(said: str) -> None:
+    follower = Follower(Setting("/p"), lambda path: path)
+    follower.feed(Event("v", 1, 0, None, None, 1, None, said))
+    assert follower.conclude(lambda _: None, lambda *_: None).clock is None

@@ -30,6 +30,7 @@ _O_PATH = getattr(os, "O_PATH", 0)
 _MADE_NEW = _O_CREAT | _O_EXCL
 
 _EXCHANGE, _FOLDER, _NOREPLACE = 1, 2, 4
+_LATEST = 1e11  # seconds since the epoch: no clock says more, nor that it is no number
 
 
 class Wanted(NamedTuple):
@@ -410,9 +411,11 @@ class Follower:
 
     def _version(self, event: Event) -> None:
         try:
-            self._clock = Clock(event.seq, float(event.text or ""))
+            wall = float(event.text or "")
         except ValueError:
-            self._clock = None
+            return
+        if 0 <= wall < _LATEST:
+            self._clock = Clock(event.seq, wall)
 
     def _end(self, event: Event) -> None:
         self._status, self._ended = event.flags, event.seq
