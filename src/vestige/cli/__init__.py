@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from vestige.cli.arguments import Verb
 
 _RECORDING = ("run", "track", "monitor")
+_FULL = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC), errno.EFBIG, errno.EIO)
 
 
 def main(words: Sequence[str] | None = None) -> int:
@@ -41,6 +42,8 @@ def main(words: Sequence[str] | None = None) -> int:
     except OSError as error:
         _debug()
         _say(_what(error))
+        if error.errno in _FULL:
+            _silence()  # what was not written is not tried once more at the end
         return state.code(1)
     except Exception as error:
         _debug()
@@ -66,8 +69,7 @@ def _leave(code: int) -> None:
 def _what(error: OSError) -> str:
     """The file and the reason; a hidden file of ours stands for its folder."""
     if not isinstance(error.filename, str | bytes):
-        full = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
-        return f"the answer cannot be written: {error.strerror}" if error.errno in full else error.strerror or str(error)
+        return f"the answer cannot be written: {error.strerror}" if error.errno in _FULL else error.strerror or str(error)
     folder, name = os.path.split(os.fsdecode(error.filename))
     return f"{folder if name.startswith('.tmp-') else os.path.join(folder, name)}: {error.strerror}"
 
