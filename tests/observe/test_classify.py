@@ -384,7 +384,7 @@ def test_processes_keep_their_place_when_a_number_is_given_out_again() -> None:
         r("in", v(1), pid=8),
         Event("p", 5, 8, flags=7, text="sort"),
         x("/usr/bin/uniq", v(51), "uniq", "in", pid=8),
-        Event("p", 6, 8, flags=7, text="sh"),
+        Event("p", 6, 8, None, "again", flags=7, text="sh"),
         r("in", v(1), pid=8),
     ]
     found = conclude(events, {"in": v(1)})

@@ -46,6 +46,8 @@ def test_a_run_inside_another_takes_only_what_its_own_processes_did(tmp_path: Pa
         Event("h", 170, 0, "/out", text="blake3:0"),
         Event("p", 180, 400, flags=100, text="cc"),
         Event("w", 190, 400, "/other", flags=577),
+        Event("p", 200, 300, None, "again", 100, None, "cc"),
+        Event("w", 210, 300, "/of/another", flags=577),
     )
     processes = {"launcher": [200, 1], "watcher": [201, 1], "command": [202, 1], "recorder": [203, 1]}
     tail = Tail(str(tmp_path), str(outer), {"id": "i", "sequence": 100, "processes_of_vestige": processes})

@@ -75,8 +75,8 @@ class _Journal:
     ) -> None:
         me = os.getpid()
         if me != self.pid:
-            self.pid = me
-            self.note("p", flags=os.getppid(), text=_name())
+            forked, self.pid = bool(self.pid), me
+            self.note("p", other="again" if forked else None, flags=os.getppid(), text=_name())
         five = "null" if found is None else _five(found)
         line = f'["{op}",{_now()},{me if pid is None else pid},{_field(path)},{_field(other)},{flags},{five}'
         if text is not None:

@@ -11,7 +11,7 @@ line is ignored.
 | op | means | path | other | flags | signature | text |
 |---|---|---|---|---|---|---|
 | `v` | first line: format, then the wall clock (seconds) at `seq` | | | 1 | | wall clock |
-| `p` | a process was seen first | | | parent's pid | | its name |
+| `p` | a process was seen first, or executes | | `again`: the number was another's | parent's pid | | its name |
 | `x` | a program was executed | the file | cwd | | of the file | argv, JSON |
 | `r` | opened for reading | the file | | open(2) flags | at that moment | |
 | `w` | opened for writing | the file | | open(2) flags | before; null: did not exist | |

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import os
-
 from vestige.model import plain
 from vestige.observe.conclusion import Execution, Process
 from vestige.observe.interface import Event
+
+#: What a `p` says of a number that was given out again.
+AGAIN = "again"
 
 
 class Processes:
@@ -32,22 +33,15 @@ class Processes:
         return tuple(sorted({self.all[at].pid for at in positions or () if at >= 0}))
 
     def seen(self, event: Event) -> None:
-        """A `p`: a process was seen first, or once more after it had executed something."""
-        _, seq, pid, _, _, parent, _, text = event
+        """A `p`: a process was seen first, or is about to execute something, or has a number that was another's."""
+        _, seq, pid, _, other, parent, _, text = event
         at = self._current.get(pid)
-        if at is not None:
-            known = self.all[at]
-            above = self._current.get(parent) if parent else None
-            if not known.first:  # known by its number alone, from what it inherited
-                self.all[at] = Process(pid, parent, above, text or "", (), None, None, seq)
-                return
-            # The same process once more, or another that was given its number? The kernel names a process after what it
-            # executed (comm, 15 bytes), and one that has not executed anything yet after its parent.
-            name = os.path.basename(known.executable)[:15] if known.executable else known.name
-            if known.parent_pid == parent and text == name:
-                return
-        self._current[pid] = len(self.all)
         above = self._current.get(parent) if parent else None
+        if at is not None and other != AGAIN:
+            if not self.all[at].first:  # known by its number alone, from what it inherited
+                self.all[at] = Process(pid, parent, above, text or "", (), None, None, seq)
+            return
+        self._current[pid] = len(self.all)
         self.all.append(Process(pid, parent, above, text or "", (), None, None, seq))
 
     def executed(self, event: Event, path: str) -> Execution:

@@ -75,6 +75,8 @@ class Tail:
             parent = rest[2]
             if (parent in self._tree or parent == self._watcher) and pid not in self._own:
                 self._tree.add(pid)
+            elif rest[1] == "again":
+                self._tree.discard(pid)
         return pid in self._tree
 
     def _flush(self) -> None:
