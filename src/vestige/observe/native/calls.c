@@ -168,17 +168,17 @@ static enum verdict rename_call(struct work *work, uint32_t thread, const struct
         watcher->everything = ++watcher->generation;
     int64_t marks = (flags & RENAME_BOTH ? 1 : 0) | (folder ? 2 : 0);
     begin(work, 'm', process.number);
-    add_path(work, old->text, old->length);
-    add(work, ",", 1);
-    add_path(work, new->text, new->length);
-    add(work, ",", 1);
-    add_number(work, marks);
-    add(work, ",", 1);
-    add_stat(work, &source);
+    add_path(&work->line, old->text, old->length);
+    add(&work->line, ",", 1);
+    add_path(&work->line, new->text, new->length);
+    add(&work->line, ",", 1);
+    add_number(&work->line, marks);
+    add(&work->line, ",", 1);
+    add_stat(&work->line, &source);
     if (replaces) {
-        add_text(work, ",\"");
-        add_stat(work, &replaced);
-        add(work, "\"", 1);
+        add_text(&work->line, ",\"");
+        add_stat(&work->line, &replaced);
+        add(&work->line, "\"", 1);
     }
     finish(work);
     pthread_mutex_unlock(&watcher->lock);
@@ -218,42 +218,14 @@ static enum verdict mkdir_call(struct work *work, uint32_t thread, const struct 
     return GO_ON;
 }
 
-static bool lower_contains(const char *text, const char *strings) {
-    for (const char *one = strings; *one; one += strlen(one) + 1)
-        if (strcasestr(text, one))
-            return true;
-    return false;
-}
-
-/* A long word of letters and digits that is no path and no option. */
-static bool jumbled(const char *word) {
-    if (strlen(word) < 20 || strpbrk(word, "/. ") || word[0] == '-')
-        return false;
-    bool letter = false, digit = false;
-    for (; *word; word++) {
-        letter |= (*word >= 'a' && *word <= 'z') || (*word >= 'A' && *word <= 'Z') || *word & 0x80;
-        digit |= *word >= '0' && *word <= '9';
-    }
-    return letter && digit;
-}
-
 /* Whether redaction must be asked; as `record.secrets.suspicious`. */
 static bool suspicious(const struct work *work) {
     const struct watcher *watcher = work->watcher;
-    for (size_t number = 0; number < work->word_count; number++) {
-        const char *word = work->words + work->word_at[number];
-        if (!number) {
-            const char *slash = strrchr(word, '/');
-            for (const char *one = watcher->telling; *one; one += strlen(one) + 1)
-                if (starts(slash ? slash + 1 : word, one))
-                    return true;
-        }
-        if (lower_contains(word, watcher->marks) || jumbled(word))
+    if (work->word_count && telling_program(work->words, watcher->telling))
+        return true;
+    for (size_t number = 0; number < work->word_count; number++)
+        if (suspicious_word(work->words + work->word_at[number], watcher->marks, watcher->secrets))
             return true;
-        for (const char *one = watcher->secrets; *one; one += strlen(one) + 1)
-            if (strstr(word, one))
-                return true;
-    }
     return false;
 }
 
@@ -268,42 +240,18 @@ static enum verdict execute_call(struct work *work, uint32_t thread, const struc
     struct process process = process_of(work, thread, true);
     pthread_mutex_lock(&watcher->lock);
     begin(work, 'x', process.number);
-    add_path(work, path->text, path->length);
-    add(work, ",", 1);
+    add_path(&work->line, path->text, path->length);
+    add(&work->line, ",", 1);
     if (placed)
-        add_path(work, work->folder, strlen(work->folder));
+        add_path(&work->line, work->folder, strlen(work->folder));
     else
-        add_text(work, "null");
-    add_text(work, ",0,");
-    add_stat(work, &found);
-    /* A JSON text inside a JSON text: its quotation marks and backslashes are escaped once more. */
-    add_text(work, ",\"[");
-    for (size_t number = 0; number < work->word_count; number++) {
-        const char *word = work->words + work->word_at[number];
-        size_t start = work->end, length, extra = 0;
-        add_escaped(work, word, strlen(word));
-        length = work->end - start;
-        for (size_t at = start; at < work->end; at++)
-            extra += work->line[at] == '\\' || work->line[at] == '"';
-        if (work->end + extra + 8 >= LINE) {
-            work->overflown = true;
-            break;
-        }
-        size_t from = start + length, to = from + extra + 2 + (number ? 1 : 0);
-        work->end = to;
-        while (from > start) {
-            char c = work->line[--from];
-            work->line[--to] = c;
-            if (c == '\\' || c == '"')
-                work->line[--to] = '\\';
-        }
-        work->line[--to] = '"';
-        work->line[--to] = '\\';
-        if (number)
-            work->line[--to] = ',';
-        add_text(work, "\\\"");
-    }
-    add_text(work, "]\"");
+        add_text(&work->line, "null");
+    add_text(&work->line, ",0,");
+    add_stat(&work->line, &found);
+    add_text(&work->line, ",\"[");
+    for (size_t number = 0; number < work->word_count; number++)
+        add_word(&work->line, work->words + work->word_at[number], number == 0);
+    add_text(&work->line, "]\"");
     finish(work);
     if (found.st_mode & 06000 && watcher->user && watcher->user != found.st_uid) {
         char text[LONGEST + 96];

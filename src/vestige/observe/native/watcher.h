@@ -28,6 +28,7 @@
 #include <unistd.h>
 
 #include "table.h"
+#include "text.h"
 
 #define EXPORT __attribute__((visibility("default")))
 
@@ -157,9 +158,8 @@ struct work {
     struct watcher *watcher;
     struct path one, other;
     char folder[PATH_MAX];
-    char line[LINE];
-    size_t end;
-    bool overflown;
+    struct line line;
+    char bytes[LINE];
     char words[ARGUMENTS + PAGE];
     size_t word_at[WORDS + 1], word_count;
 };
@@ -179,12 +179,6 @@ bool read_words(struct work *work, uint32_t thread, uint64_t address, size_t wid
 struct process process_of(struct work *work, uint32_t thread, bool executes);
 
 /* lines.c: the journal */
-void add(struct work *work, const char *bytes, size_t length);
-void add_text(struct work *work, const char *text);
-void add_number(struct work *work, int64_t number);
-void add_escaped(struct work *work, const char *text, size_t length);
-void add_path(struct work *work, const char *path, size_t length);
-void add_stat(struct work *work, const struct stat *found);
 void flush(struct watcher *watcher);
 void append(struct watcher *watcher, const char *line, size_t length);
 void begin(struct work *work, char operation, uint32_t process);
