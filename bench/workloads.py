@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import sys
 import time
 from pathlib import Path
 
-from bench.measure import Command, Cost, Row, alternate
+from bench.measure import Command, Cost, Row, alternate, once
 
 PYTHON = sys.executable
 BIN = Path(PYTHON).parent
@@ -19,11 +18,6 @@ STEP = """import sys
 a = sys.argv
 text = open(a[a.index("-i") + 1]).read()
 open(a[a.index("-o") + 1], "w").write(text.upper())
-"""
-
-OPENS = """import os, sys
-for i in range(20000):
-    os.close(os.open(f"many/{i % 5000}", os.O_RDONLY))
 """
 
 
@@ -68,43 +62,10 @@ def running(folder: Path) -> list[Row]:
 
 
 def observing(folder: Path) -> list[Row]:
-    """The cost of an opened file; imports; short processes; against strace and ReproZip."""
-    (folder / "many").mkdir()
-    for number in range(5000):
-        (folder / "many" / str(number)).write_text("x")
-    (folder / "opens.py").write_text(OPENS)
-    (folder / "imports.py").write_text("import pandas, sklearn.ensemble\n")
-    rows = []
-    programs = {
-        "20,000 opened files": ([PYTHON, "-I", "opens.py"], 20_000),
-        "import pandas and scikit-learn": ([PYTHON, "imports.py"], None),
-        "300 short processes": (["bash", "-c", "for i in {1..300}; do /bin/true; done"], None),
-    }
-    for what, (argv, opened) in programs.items():
-        commands = {
-            "bare": Command(argv, str(folder)),
-            "vestige": Command([str(BIN / "vestige"), "run", *argv], str(folder)),
-        }
-        if shutil.which("strace"):
-            commands["strace"] = Command(
-                ["strace", "-f", "--seccomp-bpf", "-e", "trace=%file", "-o", "/dev/null", *argv], str(folder)
-            )
-        if shutil.which("reprozip"):
-            testrun = ["reprozip", "testrun", *argv]
-            commands["reprozip"] = Command(testrun, str(folder), {**os.environ, "REPROZIP_USAGE_STATS": "off"})
-        costs = alternate(commands, max(3, TIMES // 5), warm=1)
-        bare = costs["bare"].cpu
-        for name in ("vestige", "strace", "reprozip"):
-            if name in costs:
-                over = costs[name].cpu - bare
-                each = f"; {over / opened * 1e6:.1f} µs a file" if opened else ""
-                row = Row(f"{what}: {name}", f"+{over * 1000:.0f} ms CPU{each}", f"bare {bare * 1000:.0f} ms", "", None)
-                if name == "vestige":
-                    strace = costs["strace"].cpu - bare if "strace" in costs else None
-                    ok = (opened is None or over / opened < 30e-6) and (strace is None or over < strace)
-                    row = Row(row.what, row.figure, row.against, "under 30 µs a file, less than strace", ok)
-                rows.append(row)
-    return rows
+    """What seeing costs: an opened file, and whole programs; against strace and ReproZip."""
+    from bench.observing import rows
+
+    return rows(folder)
 
 
 def tracing(folder: Path) -> list[Row]:
@@ -163,6 +124,15 @@ def _project(project: Path) -> Path:
     for command in (["init", "-q"], ["add", "-A"], [*identity, "commit", "-qm", "x"], ["status"]):
         subprocess.run(["git", *command], cwd=project, check=True, stdout=subprocess.DEVNULL)
     return project
+
+
+def _can(command: Command) -> bool:
+    """Whether a peer is able to run the program at all."""
+    try:
+        once(command)
+    except RuntimeError:
+        return False
+    return True
 
 
 def _wall(cost: Cost) -> float:
