@@ -459,3 +459,14 @@ def test_in_a_home_folder_the_snapshot_holds_the_code_that_was_used_and_nothing_
         ["git", f"--git-dir={store}/code.git", "ls-tree", "-r", "--name-only", tree], capture_output=True, check=True, text=True
     ).stdout.split()
     assert listed == ["mine.py", "used.py"]
+
+
+def test_a_wrong_configuration_is_said_in_one_line_and_the_command_runs(project: Path) -> None:
+    (project / "vestige.toml").write_text('keeep = "1 MiB"\n')
+    done = run(project, "cp", "in.csv", "out.csv", options=["-v"])
+    assert done.returncode == 0
+    assert (project / "out.csv").exists()
+    lines = done.stderr.decode().splitlines()
+    assert len(lines) == 2
+    assert lines[0].startswith("vestige: the configuration was passed over: ")
+    assert "keep" in lines[0]

@@ -42,6 +42,8 @@ def record(argv: Sequence[str], options: Options) -> Outcome:
     """
     environ = _environment() if options.environ is None else dict(options.environ)
     found = child.find_program(argv[0], environ.get("PATH"), options.cwd)
+    for problem in options.problems:
+        _say(options, f"vestige: {problem}")
     begun: Begun | None
     try:
         begun = begin(argv, environ, options)
