@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
 import time
 
@@ -14,7 +15,8 @@ _STANDARD = {"/dev/stdin": "0", "/dev/stdout": "1", "/dev/stderr": "2"}
 
 
 class Callers:
-    """Reads from whoever is suspended. `unreadable` counts what could not be read."""
+    """Reads from whoever is suspended. `unreadable` counts the reads that the kernel has forbidden: of a program that is set
+    to be unreadable, as some are that hold secrets. An address that leads nowhere is the caller's own mistake."""
 
     __slots__ = ("_buffer", "_local", "_readv", "_remote", "_vectors", "unreadable")
 
@@ -40,7 +42,7 @@ class Callers:
         self._vectors[2], self._vectors[3] = address, length
         got = self._readv(thread, self._local, 1, self._remote, 1, 0)
         if got < 0:
-            self.unreadable += 1
+            self._failed()
             return b""
         return self._buffer.raw[:got]
 
@@ -50,8 +52,7 @@ class Callers:
         vectors[2], vectors[3] = address, _PAGE - (address & (_PAGE - 1))
         got = self._readv(thread, self._local, 1, self._remote, 1, 0)
         if got <= 0:
-            if address:
-                self.unreadable += 1
+            self._failed()
             return None
         buffer[got] = b"\0"
         text = buffer.value
@@ -68,16 +69,30 @@ class Callers:
         if path[:1] == "/":
             return followed(thread, path) if path.startswith(_MAGIC) else path
         folder &= 0xFFFFFFFF
-        base = link(f"/proc/{thread}/cwd" if folder == AT_FDCWD else f"/proc/{thread}/fd/{folder}")
-        if base is None:
+        try:
+            base = os.readlink(f"/proc/{thread}/cwd" if folder == AT_FDCWD else f"/proc/{thread}/fd/{folder}")
+        except PermissionError:
             self.unreadable += 1
             return None
+        except OSError:
+            return None  # no such descriptor: the call fails
         if not path:
             return base
         while path.startswith("./"):
             path = path[2:].lstrip("/")
         path = f"{base}/{path}" if base != "/" else "/" + path
         return followed(thread, path) if path.startswith(_MAGIC) else path
+
+    def name(self, thread: int) -> str:
+        """What the kernel calls the program: 15 bytes at most."""
+        try:
+            with open(f"/proc/{thread}/comm", "rb", 0) as file:
+                return os.fsdecode(file.read().rstrip(b"\n"))
+        except OSError:
+            return "a program"
+
+    def _failed(self) -> None:
+        self.unreadable += ctypes.get_errno() == errno.EPERM
 
     def words(self, thread: int, address: int, width: int) -> list[str]:
         """An argument vector of pointers of `width` bytes: at most 4,096 words and 128 KiB."""

@@ -30,6 +30,7 @@ _O_PATH = getattr(os, "O_PATH", 0)
 _MADE_NEW = _O_CREAT | _O_EXCL
 
 _EXCHANGE, _FOLDER, _NOREPLACE = 1, 2, 4
+_OWN = 1  # of a connection: to a process of the run itself
 _LATEST = 1e11  # seconds since the epoch: no clock says more, nor that it is no number
 
 
@@ -406,7 +407,7 @@ class Follower:
             self._see(self._network, event.text, event.seq, event.pid)
 
     def _gap(self, event: Event) -> None:
-        if event.text is not None:
+        if event.text is not None and not event.flags & _OWN:
             self._gaps[event.text] = None
 
     def _version(self, event: Event) -> None:

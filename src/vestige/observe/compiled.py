@@ -30,7 +30,7 @@ _NOBODY_LEFT, _OTHERS = -1, -2
 #: The calls that the library knows, in the order of its numbers; all others are 0, and left to Python.
 _KNOWN = (
     "", "open", "openat", "openat2", "creat", "execve", "execveat", "rename", "renameat", "renameat2", "unlink", "unlinkat",
-    "rmdir", "mkdir", "mkdirat", "seccomp",
+    "rmdir", "mkdir", "mkdirat",
 )  # fmt: skip
 
 

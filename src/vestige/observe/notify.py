@@ -51,6 +51,7 @@ _WAIT_KILLABLE = 1 << 5  # Linux 5.19: once received, only a fatal signal interr
 
 _ALLOW = 0x7FFF0000
 _NOTIFY = 0x7FC00000
+_TRACE = 0x7FF00000
 _ERRNO = 0x00050000
 
 X86_64, I386, AARCH64 = 0xC000003E, 0x40000003, 0xC00000B7
@@ -63,20 +64,26 @@ CALLS: Mapping[int, Mapping[int, str]] = {
         2: "open", 257: "openat", 437: "openat2", 85: "creat", 82: "rename", 264: "renameat", 316: "renameat2",
         86: "link", 265: "linkat", 88: "symlink", 266: "symlinkat", 87: "unlink", 263: "unlinkat", 84: "rmdir",
         83: "mkdir", 258: "mkdirat", 76: "truncate", 59: "execve", 322: "execveat", 42: "connect",
-        161: "chroot", 155: "pivot_root", 304: "open_by_handle_at", 317: "seccomp",
+        161: "chroot", 155: "pivot_root", 165: "mount", 429: "move_mount", 308: "setns", 304: "open_by_handle_at",
+        317: "seccomp", 157: "prctl",
     },
     I386: {
         5: "open", 295: "openat", 437: "openat2", 8: "creat", 38: "rename", 302: "renameat", 353: "renameat2",
         9: "link", 303: "linkat", 83: "symlink", 304: "symlinkat", 10: "unlink", 301: "unlinkat", 40: "rmdir",
         39: "mkdir", 296: "mkdirat", 92: "truncate", 193: "truncate", 11: "execve", 358: "execveat", 362: "connect",
-        61: "chroot", 217: "pivot_root", 342: "open_by_handle_at", 354: "seccomp",
+        61: "chroot", 217: "pivot_root", 21: "mount", 429: "move_mount", 346: "setns", 342: "open_by_handle_at",
+        354: "seccomp", 172: "prctl",
     },
     AARCH64: {
         56: "openat", 437: "openat2", 38: "renameat", 276: "renameat2", 37: "linkat", 36: "symlinkat", 35: "unlinkat",
         34: "mkdirat", 45: "truncate", 221: "execve", 281: "execveat", 203: "connect",
-        51: "chroot", 41: "pivot_root", 265: "open_by_handle_at", 277: "seccomp",
+        51: "chroot", 41: "pivot_root", 40: "mount", 429: "move_mount", 268: "setns", 265: "open_by_handle_at",
+        277: "seccomp", 167: "prctl",
     },
 }  # fmt: skip
+
+#: Of a call that does many things, the one that is meant: its first argument.
+ONLY = {"prctl": 22, "seccomp": 1}  # PR_SET_SECCOMP; SECCOMP_SET_MODE_FILTER
 
 _NATIVE = {"x86_64": (X86_64, I386), "aarch64": (AARCH64,)}
 _SECCOMP = {"x86_64": 317, "aarch64": 277}
@@ -84,20 +91,28 @@ _SECCOMP = {"x86_64": 317, "aarch64": 277}
 _X32 = 0x40000000
 
 
-def program(machine: str) -> bytes:
-    """The filter for a machine (`os.uname().machine`), as the kernel's array of instructions."""
+def program(machine: str, *, traced: bool = False) -> bytes:
+    """The filter for a machine (`os.uname().machine`), as the kernel's array of instructions.
+
+    `traced`: a tracer is stopped for, not a listener told; it can ask for the position of the architecture in `CALLS`.
+    """
     load, jump_equal, jump_at_least, give = 0x20, 0x15, 0x35, 0x06
     code: list[tuple[int, int, int, int]] = [(load, 0, 0, 4)]
     sections = []
     for architecture in _NATIVE[machine]:
         section = [(load, 0, 0, 0)]
+        ask = _TRACE | [*CALLS].index(architecture) if traced else _NOTIFY
         if architecture == X86_64:
             section += [(jump_at_least, 0, 1, _X32), (give, 0, 0, _ERRNO | errno.ENOSYS)]
         section += [(jump_equal, 0, 1, _DENIED[architecture]), (give, 0, 0, _ERRNO | errno.ENOSYS)]
-        numbers = sorted(CALLS[architecture])
+        calls = CALLS[architecture]
+        for number, value in ((number, ONLY[call]) for number, call in sorted(calls.items()) if call in ONLY):
+            first = [(load, 0, 0, 16), (jump_equal, 1, 0, value), (give, 0, 0, _ALLOW), (give, 0, 0, ask)]
+            section += [(jump_equal, 0, len(first), number), *first]
+        numbers = sorted(number for number, call in calls.items() if call not in ONLY)
         for position, number in enumerate(numbers):
             section.append((jump_equal, len(numbers) - position, 0, number))
-        section += [(give, 0, 0, _ALLOW), (give, 0, 0, _NOTIFY)]
+        section += [(give, 0, 0, _ALLOW), (give, 0, 0, ask)]
         sections.append((architecture, section))
     for architecture, section in sections:
         code.append((jump_equal, 0, len(section), architecture))
@@ -126,10 +141,22 @@ def install() -> int:
     Raises RefusedError: EBUSY where a listener is above us already, EPERM, EINVAL or ENOSYS where the kernel or a sandbox
     forbids it.
     """
+    return _put_on((_NEW_LISTENER | _WAIT_KILLABLE, _NEW_LISTENER))
+
+
+def install_traced() -> None:
+    """Put the filter on this process, for ever, so that selected calls stop for its tracer; without one they fail.
+
+    Raises RefusedError.
+    """
+    _put_on((0,), traced=True)
+
+
+def _put_on(tries: tuple[int, ...], *, traced: bool = False) -> int:
     if not supported():
         raise RefusedError(errno.ENOSYS)
     machine = os.uname().machine
-    code = program(machine)
+    code = program(machine, traced=traced)
     text = ctypes.create_string_buffer(code, len(code))
     filter_ = ctypes.create_string_buffer(struct.pack("=H6xQ", len(code) // 8, ctypes.addressof(text)))
     libc = ctypes.CDLL(None, use_errno=True)
@@ -138,10 +165,10 @@ def install() -> int:
     for privileged in (True, False) if os.geteuid() == 0 else (False,):
         if not privileged and libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0:
             raise RefusedError(ctypes.get_errno())
-        for flags in (_NEW_LISTENER | _WAIT_KILLABLE, _NEW_LISTENER):
-            listener = libc.syscall(_SECCOMP[machine], _SET_MODE_FILTER, flags, filter_)
-            if listener >= 0:
-                return int(listener)
+        for flags in tries:
+            given = libc.syscall(_SECCOMP[machine], _SET_MODE_FILTER, flags, filter_)
+            if given >= 0:
+                return int(given)
             last = ctypes.get_errno()
             if last not in (errno.EINVAL, errno.EACCES):
                 raise RefusedError(last)
@@ -177,6 +204,38 @@ def receive_listener(socket: int) -> tuple[int | None, int]:
             os.set_inheritable(listener, False)
             return int(listener), 0
     return None, int.from_bytes(data[1:3], "little")
+
+
+#: What the watcher tells the child that got no listener, with the length of the variables behind it.
+_TOLD = struct.Struct("=cI")
+
+
+def tell(socket: int, variables: Mapping[str, str], *, traced: bool = False) -> None:
+    """Let the child go on, with these variables in its environment; or, `traced`, have it put on the other filter."""
+    text = b"".join(os.fsencode(f"{name}={value}") + b"\0" for name, value in variables.items())
+    data = _TOLD.pack(b"t" if traced else b"g", len(text)) + text
+    while data:
+        data = data[os.write(socket, data) :]
+
+
+def obey(socket: int, environ: dict[str, str]) -> None:
+    """In a child that got no listener: do what the watcher says, until it lets us go on. Opens nothing."""
+    while len(head := os.read(socket, _TOLD.size)) == _TOLD.size:
+        kind, left = _TOLD.unpack(head)
+        text = b""
+        while left > len(text) and (block := os.read(socket, left - len(text))):
+            text += block
+        for one in os.fsdecode(text).split("\0")[:-1]:
+            name, _, value = one.partition("=")
+            environ[name] = value
+        if kind == b"g":
+            return
+        try:
+            install_traced()
+        except RefusedError as refused:
+            os.write(socket, refused.errno.to_bytes(2, "little"))
+        else:
+            os.write(socket, b"\0\0")
 
 
 def stand_in(listener: int, unanswered: Iterable[int] = ()) -> None:

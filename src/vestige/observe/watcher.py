@@ -22,7 +22,7 @@ import stat
 import time
 from _json import encode_basestring_ascii as quoted
 
-from vestige.observe import notify
+from vestige.observe import connections, notify
 from vestige.observe.callers import AT_FDCWD as _HERE
 from vestige.observe.callers import Callers, link
 from vestige.observe.lines import FLUSH_MARK, five, utf8
@@ -87,6 +87,9 @@ class Watch:
         self.notes = notes
         self.note = notes.note
         self.callers = Callers()
+        self._listeners = connections.Listeners()
+        self._connected: set[tuple[int, str]] = set()
+        self._closed: set[str] = set()
         self._listener = listener
         self._message = shared.slot(0)
         self._head = self._message[: notify.MESSAGE.size]
@@ -100,8 +103,8 @@ class Watch:
         self._pending: dict[File, list[tuple[int, ...]]] = {}
         try:
             fcntl.ioctl(listener, notify.SET_FLAGS, notify.SYNC_WAKE_UP)
-        except OSError:
-            pass  # an older kernel
+        except (OSError, ValueError):
+            pass  # an older kernel; or no listener, but a tracer
 
     @property
     def unreadable(self) -> int:
@@ -172,9 +175,12 @@ class Watch:
         _, thread, _, number, architecture, _, *a = message
         call = notify.CALLS[architecture][number]
         meaning, *places = _MEANINGS.get(call, (call,))
+        unreadable = self.callers.unreadable
         at = [self.callers.path(thread, a[address], _HERE if folder is None else a[folder]) for address, folder in places]
         if None in at:
-            return True  # counted
+            if self.callers.unreadable > unreadable:
+                self._unreadable(thread)
+            return True
         paths: list[str] = at  # type: ignore[assignment]
         if meaning == "open":
             return self._open(message, thread, paths[0], self._flags(call, thread, a))
@@ -196,10 +202,29 @@ class Watch:
         if meaning == "truncate":
             return self._truncate(message, thread, paths[0])
         if meaning == "connect":
-            return self._connect(thread, a[1], a[2])
-        if meaning != "seccomp":
-            self.note("g", self.notes.process(thread), text=f"{call} was called: paths behind it may be named otherwise")
+            return self._connect(thread, a[0], a[1], a[2])
+        self._escape(call, thread, a)
         return True
+
+    def _unreadable(self, thread: int) -> None:
+        """A call whose path the kernel does not show us; said once of each program, and counted."""
+        name = self.callers.name(thread)
+        if name not in self._closed:
+            self._closed.add(name)
+            self.note("g", self.notes.process(thread), text=f"{name} cannot be read: which files it opens is not known")
+
+    def _escape(self, call: str, thread: int, a: list[int]) -> None:
+        """A call after which not all is seen, or not under its own name."""
+        name = self.callers.name(thread)
+        if call in notify.ONLY:
+            if a[0] & 0xFFFFFFFF != notify.ONLY[call]:
+                return
+            said = "installed a filter of its own: a call that it refuses is noted as if it had been made"
+        elif call == "open_by_handle_at":
+            said = "opened a file by its handle: which one is not known"
+        else:
+            said = f"called {call}: files may have other names behind it"
+        self.note("g", self.notes.process(thread), text=f"{name} {said}")
 
     def _flags(self, call: str, thread: int, a: list[int]) -> int:
         if call == "openat2":
@@ -328,25 +353,20 @@ class Watch:
         folder = link(f"/proc/{thread}/cwd")
         text = "[" + ",".join(quoted(utf8(word)) for word in words) + "]"
         self.note("x", process, path, folder, signature=found, text=text)
-        if found.st_mode & 0o6000 and os.geteuid() not in (0, found.st_uid):
+        if os.geteuid() not in (0, found.st_uid) and (found.st_mode & 0o6000 or _has_capabilities(path)):
             self.note("g", process, text=f"{path} could not gain privileges under observation; use --observe audit")
         return True
 
-    def _connect(self, thread: int, address: int, length: int) -> bool:
-        data = self.callers.memory(thread, address, min(length, 128))
-        family = int.from_bytes(data[:2], "little")
-        if family == 1:
-            name = data[2:].rstrip(b"\0")
-            endpoint = "unix:" + (("@" + os.fsdecode(name[1:])) if name[:1] == b"\0" else os.fsdecode(name.split(b"\0")[0]))
-        elif family in (2, 10) and len(data) >= 8:
-            import _socket
-
-            port = int.from_bytes(data[2:4], "big")
-            host = _socket.inet_ntop(family, data[4:8] if family == 2 else data[8:24])
-            endpoint = f"tcp:{host}:{port}" if family == 2 else f"tcp:[{host}]:{port}"
-        else:
+    def _connect(self, thread: int, descriptor: int, address: int, length: int) -> bool:
+        found = connections.target(thread, descriptor, self.callers.memory(thread, address, min(length, 128)))
+        if found is None:
             return True
-        self.note("c", self.notes.process(thread), text=endpoint)
+        process = self.notes.process(thread)
+        if (process, found.endpoint) not in self._connected:
+            ours = self._listeners.look(thread, found)
+            if ours is not None:  # else nobody is there, and the call fails
+                self._connected.add((process, found.endpoint))
+                self.note("c", process, flags=int(ours), text=found.endpoint)
         return True
 
     # -- before a change ---------------------------------------------------------------------------------------------
@@ -414,6 +434,14 @@ class Watch:
     def _noted(self, path: str, found: os.stat_result, result: tuple[str | None, bool]) -> None:
         digest, kept = result
         self.note("h", 0, path, flags=int(kept), signature=found, text=digest)
+
+
+def _has_capabilities(path: str) -> bool:
+    """Whether a program is given capabilities by its file, as ping is on some systems."""
+    try:
+        return bool(os.getxattr(path, "security.capability"))
+    except OSError:
+        return False
 
 
 def _lstat(path: str) -> os.stat_result | None:

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from typing import Any
 
+    from vestige.observe.escapes import Contact
+
 _SHOWN = frozenset({"data", "config", "code", "cache", "temporary"})
 
 
@@ -33,6 +35,7 @@ class Parts:
     ended: Ended | None
     method: str
     gaps: tuple[str, ...] = ()
+    contacts: tuple[Contact, ...] = ()
     unreadable: int = 0
     raw: Digest | None = None
     absent: Digest | None = None
@@ -93,18 +96,24 @@ def compose(parts: Parts) -> Run:
         observation=Observation(
             method=parts.method,
             gaps=tuple(dict.fromkeys((*parts.gaps, *conclusion.gaps))),
-            denied=("io_uring_setup",) if parts.method == "notify" else (),
+            denied=_denied() if parts.method == "notify" else (),
             unreadable=parts.unreadable,
             events=conclusion.events,
             raw=parts.raw,
         ),
         absent=parts.absent,
         listings=parts.listings,
-        network=tuple({"endpoint": sight.what, "bytes": None} for sight in conclusion.network),
+        network=tuple(_contact(one) for one in parts.contacts),
         reproduction=Reproduction(of=reproduction["of"]) if reproduction else None,
-        resources=_resources(ended, parts.recording_seconds),
+        resources=_resources(ended, parts),
         problems=tuple(dict.fromkeys(problems)),
     )
+
+
+def _contact(one: Contact) -> dict[str, object]:
+    """How much went to and fro is not known: the calls that send and receive are not watched."""
+    found: dict[str, object] = {"endpoint": one.endpoint, "bytes": None}
+    return found if one.name is None else {**found, "name": one.name}
 
 
 def _use(use: ObservedUse, parts: Parts, moments: _Moments) -> FileUse:
@@ -151,6 +160,11 @@ class _Moments:
         return Moment(seq, f"{text}{fraction:06}Z")
 
 
+def _denied() -> tuple[str, ...]:
+    """What the filter answers with ENOSYS: calls that would pass it by. Of x86, the third of its ways into the kernel."""
+    return ("io_uring_setup", "x32") if hasattr(os, "uname") and os.uname().machine == "x86_64" else ("io_uring_setup",)
+
+
 def _kind(started: Mapping[str, Any]) -> Kind:
     kind: Kind = started.get("kind") or "command"
     return kind
@@ -193,8 +207,11 @@ def _processes(conclusion: Conclusion, ended: Ended | None) -> tuple[Process, ..
     return tuple(found)
 
 
-def _resources(ended: Ended | None, recording: float | None) -> dict[str, object]:
+def _resources(ended: Ended | None, parts: Parts) -> dict[str, object]:
     found: dict[str, object] = {}
+    recording = parts.recording_seconds
+    if parts.context.limits:
+        found["limits"] = parts.context.limits
     if ended is not None:
         if ended.cpu_seconds is not None:
             found["cpu_seconds"] = round(ended.cpu_seconds, 3)

@@ -354,7 +354,8 @@ class Recorder:
             root=self._place.root,
             ended=self._active.ended(),
             method="notify" if self._method == "outer" else self._method,
-            gaps=(*surroundings.gaps(self._method, self._folder), *late),
+            gaps=(*surroundings.gaps(self._method, self._folder), *late, *escaped),
+            contacts=contacts,
             unreadable=int(closed.get("unreadable") or 0),
             raw=self._raw(),
             absent=self._listed([sight.what for sight in conclusion.absent]),
@@ -366,6 +367,7 @@ class Recorder:
             problems=outputs,
         )
 
+        contacts, escaped = surroundings.escaped(conclusion, self._method)
     def _kept(self, content: Digest | None) -> bool:
         return content is not None and (self._digests.kept(content) or self._objects.has(content))
 

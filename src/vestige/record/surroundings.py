@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from typing import Any
 
+    from vestige.observe.escapes import Contact
+
 
 def setting(place: Place) -> Setting:
     """Where the run takes place, for the rules about roles."""
@@ -252,3 +254,16 @@ def gaps(method: str, folder: str) -> tuple[str, ...]:
 def environment_of(data: bytes) -> Environment:
     """An environment that was stored."""
     return wire.decode(Environment, plain.loads(data))
+def escaped(conclusion: Conclusion, method: str) -> tuple[tuple[Contact, ...], tuple[str, ...]]:
+    """Whom the run connected to, and one line for each to whom it handed something over."""
+    from vestige.observe import escapes
+
+    try:
+        with open("/etc/hosts", encoding="utf-8", errors="replace") as file:
+            names = escapes.hosts(file.read())
+    except OSError:
+        names = {}
+    contacts = escapes.contacts(conclusion, names)
+    return contacts, escapes.gaps(conclusion, contacts, connections=method not in ("audit", "none"))
+
+

@@ -50,15 +50,12 @@ bool link_of(char *into, size_t room, const char *format, ...) {
     return true;
 }
 
-/* A path of the caller's, made absolute. False where it cannot be known. */
+/* A path of the caller's, made absolute. False where it cannot be known: `errno` says why. */
 bool read_path(struct work *work, struct path *path, uint32_t thread, uint64_t address, uint64_t folder) {
     char text[2 * PAGE + 1];
     ssize_t length = text_of(thread, address, text);
-    if (length < 0) {
-        if (address)
-            unreadable(work->watcher);
+    if (length < 0)
         return false;
-    }
     if (text[0] == '/') {
         memcpy(path->text, text, (size_t)length + 1);
         path->length = (size_t)length;
@@ -67,10 +64,8 @@ bool read_path(struct work *work, struct path *path, uint32_t thread, uint64_t a
     int32_t descriptor = (int32_t)folder;
     bool known = descriptor == AT_FDCWD ? link_of(work->folder, sizeof work->folder, "/proc/%u/cwd", thread)
                                         : link_of(work->folder, sizeof work->folder, "/proc/%u/fd/%d", thread, descriptor);
-    if (!known) {
-        unreadable(work->watcher);
+    if (!known)
         return false;
-    }
     const char *rest = text;
     while (rest[0] == '.' && rest[1] == '/')
         for (rest += 2; *rest == '/'; rest++) {}

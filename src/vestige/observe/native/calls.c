@@ -2,6 +2,8 @@
 
 #include "watcher.h"
 
+#include <sys/xattr.h>
+
 static bool is_own(const struct watcher *watcher, const struct path *path) {
     for (const char *own = watcher->own; *own; own += strlen(own) + 1)
         if (starts(path->text, own))
@@ -236,6 +238,8 @@ static enum verdict execute_call(struct work *work, uint32_t thread, const struc
         return GO_ON; /* a search along PATH */
     if (!read_words(work, thread, argv, width) || suspicious(work))
         return LEAVE;
+    bool gains = watcher->user && watcher->user != found.st_uid &&
+                 (found.st_mode & 06000 || getxattr(path->text, "security.capability", NULL, 0) > 0);
     bool placed = link_of(work->folder, sizeof work->folder, "/proc/%u/cwd", thread);
     struct process process = process_of(work, thread, true);
     pthread_mutex_lock(&watcher->lock);
@@ -253,7 +257,7 @@ static enum verdict execute_call(struct work *work, uint32_t thread, const struc
         add_word(&work->line, work->words + work->word_at[number], number == 0);
     add_text(&work->line, "]\"");
     finish(work);
-    if (found.st_mode & 06000 && watcher->user && watcher->user != found.st_uid) {
+    if (gains) {
         char text[LONGEST + 96];
         snprintf(text, sizeof text, "%s could not gain privileges under observation; use --observe audit", path->text);
         note(work, 'g', process.number, NULL, NULL, 0, NULL, text);
@@ -277,7 +281,7 @@ enum verdict look(struct work *work, const struct message *message) {
     struct path *one = &work->one, *other = &work->other;
 #define READ_PATH(path, address, folder) \
     if (!read_path(work, path, thread, address, folder)) \
-        return GO_ON
+        return errno == EPERM || errno == EACCES ? LEAVE : GO_ON /* a program that may not be read is named by Python */
     switch (call_of(work->watcher, message)) {
     case OPEN:
         READ_PATH(one, a[0], here);
