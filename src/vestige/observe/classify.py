@@ -403,11 +403,11 @@ class Follower:
             self._see(self._absent, name, event.seq, event.pid)
 
     def _connect(self, event: Event) -> None:
-        if event.text is not None:
+        if event.text is not None and not event.flags & _OWN:
             self._see(self._network, event.text, event.seq, event.pid)
 
     def _gap(self, event: Event) -> None:
-        if event.text is not None and not event.flags & _OWN:
+        if event.text is not None:
             self._gaps[event.text] = None
 
     def _version(self, event: Event) -> None:
