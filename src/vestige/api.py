@@ -108,8 +108,8 @@ class Project:
         """Run a command and return its record, whatever its exit code: `run.status` and `run.exit_code` tell.
 
         `inputs` and `outputs` are declared, should they escape observation. `strict` refuses to run with uncommitted
-        changes. `observe` is auto, notify, audit or none. `keep` keeps every file whatever its size. `environ` stands
-        in place of the environment. `progress` prints the closing line. Raises RefusedError, RecordingError.
+        changes. `observe` is auto, notify, ptrace, preload, audit or none. `keep` keeps every file whatever its size. `environ`
+        stands in place of the environment. `progress` prints the closing line. Raises RefusedError, RecordingError.
         """
         from vestige.ops.recording import Request, run
 

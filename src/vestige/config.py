@@ -56,7 +56,7 @@ KEYS = (
     Key("dirty", "choice", '"keep"', "with uncommitted changes: keep them in the snapshot, or refuse to run", ("keep", "refuse")),
     Key("records", "choice", '"local"', "commit: git sees records and notes, so that they can be shared", ("local", "commit")),
     Key("catalogue", "switch", "true", "keep a compact copy of each record in your state folder, for files that were moved"),
-    Key("observe", "choice", '"auto"', "how file accesses are seen", ("auto", "notify", "audit", "none")),
+    Key("observe", "choice", '"auto"', "how file accesses are seen", ("auto", "notify", "ptrace", "preload", "audit", "none")),
     Key("variables", "words", "[]", 'further environment variables to record, by name: ["LR", "DATASET"]'),
 )
 _FLAGS = ("inputs", "outputs")

@@ -39,10 +39,11 @@ Options for Vestige stand before CMD; whatever follows CMD belongs to it. Write 
         Option("keep", "keep the content of every input and output, whatever its size"),
         Option(
             "observe",
-            "how file accesses are seen: by the kernel (notify), from inside Python (audit), or not at all",
+            "how file accesses are seen: by the kernel (notify, ptrace), by a library (preload), from inside Python (audit), "
+            "or not at all; what cannot be had gives way to the next",
             metavar="HOW",
             default="auto, the best that can be had here",
-            choices=("auto", "notify", "audit", "none"),
+            choices=("auto", "notify", "ptrace", "preload", "audit", "none"),
         ),
         Option("strict", "refuse to run with uncommitted changes, or where nothing can be recorded"),
         Option("parent", "the run to which this one belongs, where it is not the one around it", metavar="RUN"),

@@ -20,12 +20,12 @@ from vestige.observe.watcher import Watch
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
-_VERSION = 1
+_VERSION = 2
 _ARCHITECTURES, _CALLS = 3, 512
 _ABSENT, _READ, _TOUCHED, _CREATED = range(4)
-_NOBODY_LEFT, _OTHERS = -1, -2
+NOBODY_LEFT, OTHERS = -1, -2
 
 #: The calls that the library knows, in the order of its numbers; all others are 0, and left to Python.
 _KNOWN = (
@@ -214,22 +214,20 @@ class CompiledWatch(Watch):
         while True:
             numbers = (ctypes.c_int * len(listened))(*listened)
             ready = (ctypes.c_short * len(listened))()
-            wait = max(int((self._deadline - time.monotonic()) * 1000), 0) + 1 if self._aside else -1
-            found = self._library.vestige_wait(self._watcher, numbers, ready, len(listened), wait)
+            found = self._library.vestige_wait(self._watcher, numbers, ready, len(listened), self._pause())
             if found >= 0:
                 self._consider(notify.MESSAGE.unpack_from(self._shared.slot(found)))
-            elif found == _OTHERS:
-                for descriptor, events in zip(tuple(listened), ready, strict=True):
-                    if events & (select.POLLHUP | select.POLLERR) and not events & select.POLLIN:
-                        call = listened.pop(descriptor)
-                        call()
-                    elif events:
-                        listened[descriptor]()
-            elif found == _NOBODY_LEFT:
+            elif found == OTHERS:
+                attend(listened, ready)
+            elif found == NOBODY_LEFT:
                 break
             self._late()
         self._end()
         self._library.vestige_end(self._watcher)
+
+    def _pause(self) -> int:
+        """Milliseconds until we must look whether the snapshot is late; -1 where nothing waits for it."""
+        return max(int((self._deadline - time.monotonic()) * 1000), 0) + 1 if self._aside else -1
 
     def _answer(self, identity: int) -> None:
         self._library.vestige_answer(self._watcher, identity)
@@ -237,6 +235,16 @@ class CompiledWatch(Watch):
     def snapshot_taken(self, *, late: bool = False) -> None:
         self._library.vestige_snapshot_taken(self._watcher)
         super().snapshot_taken(late=late)
+
+
+def attend(listened: dict[int, Callable[[], None]], ready: Iterable[int]) -> None:
+    """Call for the descriptors that are ready (`ready` has their events); those whose other end has gone, once more."""
+    for descriptor, events in zip(tuple(listened), ready, strict=True):
+        if events & (select.POLLHUP | select.POLLERR) and not events & select.POLLIN:
+            call = listened.pop(descriptor)
+            call()
+        elif events:
+            listened[descriptor]()
 
 
 def _threads() -> int:

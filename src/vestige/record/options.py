@@ -13,10 +13,10 @@ if TYPE_CHECKING:
 class Options:
     """How a command is to be recorded.
 
-    `observe` is auto, notify, audit or none. `inputs` and `outputs` are declared before the command. `cwd` and `environ`
-    are the command's (None: as they are). `confine` is called in the child, last before it executes. `stdin`, `stdout` and
-    `stderr` replace the standard streams by files (paths). `echo` says where the closing line goes: "terminal" (only if
-    standard error is one), "always" or "never".
+    `observe` is auto, notify, ptrace, preload, audit or none. `inputs` and `outputs` are declared before the command. `cwd`
+    and `environ` are the command's (None: as they are). `confine` is called in the child, last before it executes. `stdin`,
+    `stdout` and `stderr` replace the standard streams by files (paths). `echo` says where the closing line goes: "terminal"
+    (only if standard error is one), "always" or "never".
     """
 
     __slots__ = (

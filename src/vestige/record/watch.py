@@ -5,7 +5,6 @@ from __future__ import annotations
 import _signal  # type: ignore[import-not-found]  # `signal` would load enum
 import _thread
 import ctypes
-import errno
 import os
 import sys
 
@@ -22,6 +21,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from vestige.observe.compiled import CompiledWatch
     from vestige.observe.watcher import Watch
     from vestige.record.code import CodeOfRun
     from vestige.record.options import Options
@@ -34,8 +34,8 @@ class Ground:
     """What the watcher and the recorder share: descriptors and a page of memory."""
 
     __slots__ = (
-        "appended", "command", "control", "done", "launcher", "listener", "method", "recorder", "shared", "snapshot",
-        "watched",
+        "appended", "command", "control", "done", "gaps", "launcher", "listener", "method", "recorder", "refused", "rung",
+        "shared", "snapshot", "watched",
     )  # fmt: skip
 
     def __init__(self, control: int, done: int) -> None:
@@ -44,7 +44,11 @@ class Ground:
         self.launcher = os.getppid()
         self.listener: int | None = None
         self.appended: list[tuple[str, os.stat_result]] = []
-        self.method = "none"
+        #: how we observe, and how it is called in the record: for a run inside another, `outer` and what that one does
+        self.method = self.rung = "none"
+        #: better ways and why they are not to be had; what escapes this one here
+        self.refused: tuple[str, ...] = ()
+        self.gaps: tuple[str, ...] = ()
         self.command = 0
         self.recorder = 0
         #: what was received and noted, for whoever stands in
@@ -93,7 +97,7 @@ def main(
     _send(control, b"p", ground.command)
     ground.open()
     if begun is not None:
-        ground.method = _agree(ours.fileno(), ground, begun, program, options)
+        _agree(ours.fileno(), ground, begun, program, environ, options)
     ours.close()
     if begun is not None:
         ground.appended = _begin_journal(begun, standard, ground)
@@ -109,6 +113,8 @@ def main(
     }
     begun.started["processes_of_vestige"] = processes
     begun.started["method"] = ground.method
+    begun.started["rung"] = ground.rung
+    begun.started["refused"] = list(ground.refused)
     ground.recorder = _fork()
     if ground.recorder == 0:
         os.close(control)  # else the launcher would not see that the watcher was killed
@@ -175,70 +181,64 @@ def _command(
 ) -> None:
     """The child, up to the moment when it becomes the command. Never returns."""
     try:
-        if begun is not None and _observes(program, options):
-            prepare = lambda: _install(socket, begun, environ)  # noqa: E731
-        elif begun is not None and options.observe != "none":
-            _audit(begun, environ)
-            prepare = None
-        else:
-            prepare = None
+        prepare = None
+        if begun is not None and options.observe != "none":
+            prepare = lambda: _install(socket, begun, environ, listens=_listens(program, options, begun))  # noqa: E731
         steps = [step for step in (options.confine, prepare) if step is not None]
         child.execute(program, argv, environ, standard, steps=steps, report=control, cwd=options.cwd, umask=options.umask)
     finally:
         os._exit(127)
 
 
-def _observes(program: str, options: Options) -> bool:
-    """Whether the kernel is to be asked: not where a program must gain privileges, which a filter would forbid."""
-    if options.observe not in ("auto", "notify") or not notify.supported():
+def _listens(program: str, options: Options, begun: Begun) -> bool:
+    """Whether the child asks the kernel for a listener: not where it is observed, or must gain privileges in spite of us."""
+    if options.observe not in ("auto", "notify") or not notify.supported() or _is_traced(begun):
         return False
-    program = os.path.join(options.cwd or "", program)
-    return options.observe == "notify" or os.geteuid() == 0 or not child.gains_privileges(program)
+    return options.observe == "notify" or not _gains(program, options)
 
 
-def _install(socket: int, begun: Begun, environ: dict[str, str]) -> None:
-    """In the child: put the filter on, and hand the listener to the watcher; where that is refused, fall back."""
-    try:
-        listener = notify.install()
-    except notify.RefusedError as refused:
-        notify.send_refusal(socket, refused.errno)
-        if not _joins(begun, refused.errno):
-            try:
-                _audit(begun, environ)
-            except OSError:
-                pass  # behind the walls of a reproduction nothing can be prepared any more
-        return
-    environ["VESTIGE_JOURNAL"] = begun.folder
-    notify.send_listener(socket, listener)
-    os.close(listener)
+def _gains(program: str, options: Options) -> bool:
+    """Whether a program must gain privileges, which a filter would forbid."""
+    return os.geteuid() != 0 and child.gains_privileges(os.path.join(options.cwd or "", program))
 
 
-def _joins(begun: Begun, number: int) -> bool:
-    """Whether a run above us observes already, so that its journal tells what our command does."""
-    return number == errno.EBUSY and begun.outer is not None
+def _install(socket: int, begun: Begun, environ: dict[str, str], *, listens: bool) -> None:
+    """In the child: put the filter on, and hand the listener to the watcher; where that is refused, do as it says."""
+    number = 0
+    if listens:
+        try:
+            listener = notify.install()
+        except notify.RefusedError as refused:
+            number = refused.errno
+        else:
+            environ["VESTIGE_JOURNAL"] = begun.folder
+            notify.send_listener(socket, listener)
+            os.close(listener)
+            return
+    notify.send_refusal(socket, number)
+    notify.obey(socket, environ)
 
 
-def _audit(begun: Begun, environ: dict[str, str]) -> None:
-    from vestige.observe import audit
-    from vestige.record import surroundings
-
-    survey = audit.survey([begun.place.root], surroundings.setting(begun.place))
-    files = {path: list(found) for path, found in survey.files.items()}
-    begun.write("survey.json", {"complete": survey.complete, "files": files})
-    environ.pop("VESTIGE_JOURNAL", None)
-    environ.update(audit.environment(environ, begun.folder, os.path.join(begun.folder, "events.jsonl")))
-
-
-def _agree(socket: int, ground: Ground, begun: Begun, program: str, options: Options) -> str:
-    """Which way of observing the child has ended up with."""
+def _agree(socket: int, ground: Ground, begun: Begun, program: str, environ: dict[str, str], options: Options) -> None:
+    """Settle how the command is observed, and let it go on."""
     if options.observe == "none":
-        return "none"
-    if not _observes(program, options):
-        return "audit"
+        return
     ground.listener, refused = notify.receive_listener(socket)
     if ground.listener is not None:
-        return "notify"
-    return "outer" if _joins(begun, refused) else "audit"
+        ground.method = ground.rung = "notify"
+        return
+    from vestige.record import descent
+
+    descent.descend(socket, ground, begun, environ, options, refused, gains=_gains(program, options))
+
+
+def _is_traced(begun: Begun) -> bool:
+    """Whether the run above us is our tracer: a listener of our own would take our calls from it."""
+    if begun.outer is None:
+        return False
+    from vestige.record import descent
+
+    return descent.is_traced(begun.outer)
 
 
 def _recorder(ground: Ground, begun: Begun, options: Options) -> None:
@@ -317,6 +317,8 @@ class Parent:
             os.close(ground.listener)
             while not self._ended:
                 self._reap(block=True)
+        elif ground.method == "ptrace" and begun is not None:
+            self._trace(begun)
         else:
             while not self._reap(block=True):
                 pass
@@ -324,7 +326,21 @@ class Parent:
             unreadable = self._watch.unreadable if self._watch else 0
             _write(begun, "closed.json", {"seq": identity.sequence(), "unreadable": unreadable})
 
-    def _watcher(self, listener: int, begun: Begun) -> Watch:
+    def _trace(self, begun: Begun) -> None:
+        """As tracer we must not wait for our children but in the tracer's loop: their stops come to us, too."""
+        from vestige.observe.ptrace import TracedWatch
+
+        watch = self._watcher(-1, begun, TracedWatch)
+        self._watch = watch
+        assert isinstance(watch, TracedWatch)
+        for path, found in self._ground.appended:
+            watch.take(path, found)
+        for gap in self._ground.gaps:
+            watch.note("g", text=gap)
+        watch.trace(self._ground.command, self._child_changed, self._only_recorder)
+        watch.loop({self._ground.snapshot[0]: self._snapshot_taken})
+
+    def _watcher(self, listener: int, begun: Begun, kind: type[CompiledWatch] | None = None) -> Watch:
         from vestige.observe import compiled  # while the command is being started
         from vestige.observe.notes import Notes
         from vestige.observe.watcher import Watch
@@ -342,7 +358,7 @@ class Parent:
         if library is None:
             notes = Notes(journal)
             return Watch(listener, notes, shared, root=place.root, own=own, preimage=save, redact=redact, snapshot_due=due)
-        return compiled.CompiledWatch(
+        return (kind or compiled.CompiledWatch)(
             library,
             listener,
             journal,
@@ -370,7 +386,6 @@ class Parent:
             os.read(self._wake[0], 4096)
         except BlockingIOError:
             pass
-        ground = self._ground
         options = os.WUNTRACED | os.WCONTINUED | (0 if block else os.WNOHANG)
         while True:
             if block and self._only_recorder():
@@ -381,10 +396,7 @@ class Parent:
                 return True
             if pid == 0:
                 return False
-            if pid == ground.command:
-                self._changed(status, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024)
-            elif pid == ground.recorder and (os.WIFEXITED(status) or os.WIFSIGNALED(status)):
-                ground.recorder = 0
+            self._child_changed(pid, status, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024)
             if block and self._watch is not None:
                 return False
 
@@ -397,6 +409,13 @@ class Parent:
                 return not set(file.read().split()) - {str(self._ground.recorder).encode()}
         except OSError:
             return True
+
+    def _child_changed(self, pid: int, status: int, cpu: float, memory: int) -> None:
+        ground = self._ground
+        if pid == ground.command and not self._ended:
+            self._changed(status, cpu, memory)
+        elif pid == ground.recorder and (os.WIFEXITED(status) or os.WIFSIGNALED(status)):
+            ground.recorder = 0
 
     def _changed(self, status: int, cpu: float, memory: int) -> None:
         control = self._ground.control

@@ -14,7 +14,7 @@
 
 #include "watcher.h"
 
-enum { VERSION = 1 };
+enum { VERSION = 2 };
 
 EXPORT int vestige_version(void) { return VERSION; }
 

@@ -191,5 +191,6 @@ enum verdict { GO_ON, LEAVE }; /* LEAVE: it is for Python to say */
 
 enum verdict look(struct work *work, const struct message *message);
 
-/* notify.c */
+/* watcher.c and notify.c, for ptrace.c */
+void vestige_flush(struct watcher *watcher);
 void wake(struct watcher *watcher);
