@@ -82,6 +82,7 @@ class Observation:
     """How the run was observed and what may have escaped."""
 
     method: str
+    refused: tuple[str, ...] = ()
     gaps: tuple[str, ...] = ()
     denied: tuple[str, ...] = ()
     lost: int = 0

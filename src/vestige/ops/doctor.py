@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import platform
 import shutil
@@ -16,7 +15,7 @@ from vestige import __version__
 from vestige.config import KEYS
 from vestige.errors import ConfigError
 from vestige.model.values import value
-from vestige.observe import notify
+from vestige.observe import ladder
 from vestige.ops.project import Project
 from vestige.reproduce import landlock
 from vestige.store import journal, project
@@ -24,12 +23,11 @@ from vestige.store.kept import Tally
 
 State = Literal["good", "limited", "missing"]
 
-_REFUSALS = {
-    errno.EBUSY: "somebody observes this process already: inside a recorded run, its observer sees everything",
-    errno.ENOSYS: "the kernel has no seccomp user notification (Linux 5.5), or this is not Linux on x86_64 or aarch64",
-    errno.EPERM: "a sandbox forbids it; in a container: --security-opt seccomp=unconfined, or a profile that allows seccomp(2)",
-    errno.EACCES: "a sandbox forbids it; in a container: --security-opt seccomp=unconfined, or a profile that allows seccomp(2)",
-    errno.EINVAL: "the kernel is older than Linux 5.5, or has no seccomp",
+_SEES = {
+    "notify": "the kernel reports every file that a program opens, static binaries included",
+    "ptrace": "a tracer sees the same, a little slower; debuggers do not work inside",
+    "preload": "a library sees what programs open that are linked dynamically",
+    "audit": "files that Python programs open, from inside, and folders compared before and after",
 }
 
 
@@ -65,35 +63,16 @@ def doctor(opened: Project) -> Diagnosis:
 
 
 def _observing() -> Iterator[Finding]:
-    number = _try_to_listen()
-    if number is None:
-        found = "the kernel reports every file that a program opens, static binaries included"
-        yield Finding("notify", "good", found)
-    else:
-        reason = _REFUSALS.get(number, os.strerror(number))
-        state: State = "limited" if number == errno.EBUSY else "missing"
-        yield Finding("notify", state, f"not available: {reason}")
-    yield Finding("audit", "good", "files that Python programs open, from inside: what is left where the kernel does not report")
-    if hasattr(os, "geteuid") and os.geteuid() != 0 and number is None:
+    best = None
+    for rung, refusal in ladder.look():
+        if refusal is None:
+            best = best or rung
+            used = ": how runs are observed here" if best == rung else ""
+            yield Finding(rung, "good", _SEES[rung] + used)
+        else:
+            yield Finding(rung, "limited" if best else "missing", f"not available: {refusal.reason}", refusal.advice)
+    if hasattr(os, "geteuid") and os.geteuid() != 0 and best in ("notify", "ptrace"):
         yield Finding("setuid programs", "limited", "cannot gain privileges while they are observed (as root they can)")
-
-
-def _try_to_listen() -> int | None:
-    """Install the filter in a child that ends at once: None, or the errno of the refusal."""
-    if not notify.supported():
-        return errno.ENOSYS
-    child = os.fork()
-    if child == 0:
-        code = 255
-        try:
-            notify.install()
-            code = 0
-        except notify.RefusedError as error:
-            code = error.errno
-        finally:
-            os._exit(code)
-    code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-    return None if code == 0 else errno.ENOSYS if code in (255, -31) else code
 
 
 def _making() -> Iterator[Finding]:

@@ -34,6 +34,7 @@ class Parts:
     root: str
     ended: Ended | None
     method: str
+    refused: tuple[str, ...] = ()
     gaps: tuple[str, ...] = ()
     contacts: tuple[Contact, ...] = ()
     unreadable: int = 0
@@ -95,8 +96,9 @@ def compose(parts: Parts) -> Run:
         processes=_processes(conclusion, ended),
         observation=Observation(
             method=parts.method,
+            refused=parts.refused,
             gaps=tuple(dict.fromkeys((*parts.gaps, *conclusion.gaps))),
-            denied=_denied() if parts.method == "notify" else (),
+            denied=_denied() if parts.method in ("notify", "ptrace") else (),
             unreadable=parts.unreadable,
             events=conclusion.events,
             raw=parts.raw,

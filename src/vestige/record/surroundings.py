@@ -246,7 +246,7 @@ def gaps(method: str, folder: str) -> tuple[str, ...]:
         found.append(audit.GAP)
     if method == "none":
         found.append("files were not observed: only what was declared is known")
-    if method in ("notify", "outer") and not os.path.exists(os.path.join(folder, "closed.json")):
+    if method in ("notify", "ptrace", "outer") and not os.path.exists(os.path.join(folder, "closed.json")):
         found.append("the watcher was killed: what happened after that was not seen")
     return tuple(found)
 

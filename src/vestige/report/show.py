@@ -81,6 +81,8 @@ def lines(shown: Shown) -> Iterator[str]:
             yield f"{name}\t{printable(use.path)}\t{printable(use.digest or '-')}\t{size}\t{use.role}\t{use.access}"
     for name, paths in (("private", run.code.private), ("withheld", run.code.withheld)) if run.code else ():
         yield from (f"{name}\t{printable(path)}" for path in paths)
+    for reason in run.observation.refused if run.observation else ():
+        yield f"refused\t{printable(reason)}"
     for gap in run.observation.gaps if run.observation else ():
         yield f"gap\t{printable(gap)}"
     for problem in (*run.problems, *shown.problems):
@@ -158,6 +160,8 @@ def _context(shown: Shown, *, everything: bool) -> Iterator[tuple[str, str]]:
     if run.observation is not None:
         seen = f", {styles.count(run.observation.events, 'event')}" if run.observation.events else ""
         yield "observed by", f"{run.observation.method}{seen}"
+        for reason in run.observation.refused:
+            yield "not by", printable(reason)
 
 
 def _value(value: str, *, everything: bool) -> str:
