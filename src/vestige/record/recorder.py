@@ -347,6 +347,7 @@ class Recorder:
         streams, stdin, outputs = surroundings.streams(self._folder, self._streams, self._objects, self._place)
         closed = self._closed()
         late = tuple(f"{path} changed before it could be hashed" for path in sorted(self._late))
+        contacts, escaped = surroundings.escaped(conclusion, self._method)
         return compose.Parts(
             started=self._started,
             conclusion=conclusion,
@@ -368,7 +369,6 @@ class Recorder:
             problems=outputs,
         )
 
-        contacts, escaped = surroundings.escaped(conclusion, self._method)
     def _kept(self, content: Digest | None) -> bool:
         return content is not None and (self._digests.kept(content) or self._objects.has(content))
 
