@@ -31,16 +31,18 @@ if TYPE_CHECKING:
     from vestige.observe.notes import Notes
     from vestige.observe.shared import Shared
 
+GAP = "programs were observed from inside the C library: files that one of them opened without it may be missing"
+
 _VERSION = 1
 _FILE = "_preload.abi3.so"
 _PAGE, _ASK = "preload", "ask"
 _LIBRARIES, _FOLDER, _SANITIZER = "LD_PRELOAD", "VESTIGE_PRELOAD", "ASAN_OPTIONS"
 _FIRST = "verify_asan_link_order=0"
 
-#: mark; due, deaf, torn, full, mindful; where own folders, marks and telling programs begin; generations; lines lost
-_HEAD = struct.Struct("=Q5I3I2QQ")
+#: mark; due, deaf, torn, full, mindful, waits; where own folders, marks and telling programs begin; generations; lines lost
+_HEAD = struct.Struct("=Q6I3I4x2QQ")
 _MARK = 0x31646C7056
-_DUE, _LOST = 8, 56
+_DUE, _LOST = 8, 64
 _STRINGS = 1 << 15
 _BACKLOG = 1024
 _LONGEST = 1 << 18
@@ -68,16 +70,26 @@ def refusal() -> str | None:
 
 
 def environment(environ: Mapping[str, str], folder: str, program: str) -> dict[str, str]:
-    """Variables that put the library before `program`, and tell it the run's folder. Empty where it would not be heeded."""
+    """Variables that put the library before `program`, unless it is of another C library, and tell it the run's folder."""
     verdict, _ = examined(program)
     variables = {_FOLDER: folder}
-    if not verdict & _FOREIGN:
-        before = environ.get(_LIBRARIES)
+    before = environ.get(_LIBRARIES)
+    if not verdict & _FOREIGN and _path() not in (before or "").split(":"):
         variables[_LIBRARIES] = f"{before}:{_path()}" if before else _path()
     if verdict & _SANITIZED:
         options = environ.get(_SANITIZER)
         variables[_SANITIZER] = f"{options}:{_FIRST}" if options else _FIRST
     return variables
+
+
+def observes(environ: Mapping[str, str], folder: str) -> bool:
+    """Whether programs with this environment write into the journal of the run whose folder this is."""
+    return environ.get(_FOLDER) == folder and _path() in environ.get(_LIBRARIES, "")
+
+
+def unseen(program: str) -> bool:
+    """Whether the library would see nothing of this program itself."""
+    return bool(examined(program)[0] & _UNSEEN)
 
 
 def examined(program: str) -> tuple[int, str | None]:
@@ -104,11 +116,13 @@ class Post:
         *,
         mindful: bool = False,
         due: bool = False,
+        waits: bool = False,
     ) -> None:
         """Make both in the run's folder. Raises OSError.
 
         `suspicion`: what secrets go with, and programs that take some in short options. `mindful`: secrets are known that
-        the library must not know, so that it asks about every command line.
+        the library must not know, so that it asks about every command line. `due`: changes wait for the snapshot of the code.
+        `waits`: the first program waits until somebody answers.
         """
         import _socket
 
@@ -123,7 +137,7 @@ class Post:
             self._memory = mmap.mmap(descriptor, size)
         finally:
             os.close(descriptor)
-        self._memory[: _HEAD.size] = _HEAD.pack(_MARK, due, 0, 0, 0, mindful, *starts[1:], 0, 0, 0)
+        self._memory[: _HEAD.size] = _HEAD.pack(_MARK, due, 0, 0, 0, mindful, waits, *starts[1:], 0, 0, 0)
         self._memory[_HEAD.size : _HEAD.size + len(strings)] = strings
         self._socket = _socket.socket(_socket.AF_UNIX, _socket.SOCK_SEQPACKET | _socket.SOCK_NONBLOCK | _socket.SOCK_CLOEXEC)
         self.descriptor = self._socket.fileno()

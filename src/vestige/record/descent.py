@@ -6,11 +6,16 @@ import errno
 import os
 
 from vestige.errors import VestigeError
-from vestige.observe import ladder, notify
+from vestige.model import plain
+from vestige.observe import ladder, notify, preload
+from vestige.observe.lines import journal_line
+from vestige.record import secrets
+from vestige.store import project
 from vestige.store.journal import Active
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from typing import Any
 
     from vestige.record.journal import Begun
@@ -19,10 +24,18 @@ if TYPE_CHECKING:
 
 
 def descend(
-    socket: int, ground: Ground, begun: Begun, environ: dict[str, str], options: Options, refused: int, *, gains: bool
+    socket: int,
+    ground: Ground,
+    begun: Begun,
+    program: str,
+    environ: dict[str, str],
+    options: Options,
+    refused: int,
+    *,
+    gains: bool,
 ) -> None:
     """Settle on a way, and let the command go on. `refused` is the errno that a listener was refused with (0: not asked)."""
-    if begun.outer is not None and _is_observed(begun.outer, refused) and options.observe in ("auto", "notify", "ptrace"):
+    if begun.outer is not None and _is_observed(begun.outer, refused, environ) and options.observe not in ("audit", "none"):
         ground.method, ground.rung = "outer", _started(begun.outer).get("rung") or "notify"
         _tell(socket, {})
         return
@@ -31,12 +44,15 @@ def descend(
         found = ladder.descend(options.observe, refused, gains=gains, failed=failed)
         ground.method = ground.rung = found.rung
         ground.refused, ground.gaps = found.refused, found.gaps
-        if found.rung != "ptrace":
-            break
-        if _trace(socket, ground.command):
+        if found.rung == "ptrace" and _trace(socket, ground.command):
             _tell(socket, {"VESTIGE_JOURNAL": begun.folder})
             return
-        failed = ("ptrace",)
+        if found.rung == "preload" and _put_before(ground, begun, program, environ, options):
+            _tell(socket, {"VESTIGE_JOURNAL": begun.folder, **preload.environment(environ, begun.folder, program)})
+            return
+        if found.rung == "audit":
+            break
+        failed += (found.rung,)
     try:
         variables = _prepared(begun, environ)
     except OSError:
@@ -51,9 +67,9 @@ def is_traced(outer: str) -> bool:
     return tracer > 0 and isinstance(watcher, list) and watcher[:1] == [tracer]
 
 
-def _is_observed(outer: str, refused: int) -> bool:
+def _is_observed(outer: str, refused: int, environ: Mapping[str, str]) -> bool:
     """Whether the journal of the run above us tells what our command does."""
-    return refused == errno.EBUSY or is_traced(outer)
+    return refused == errno.EBUSY or is_traced(outer) or preload.observes(environ, outer)
 
 
 def _started(folder: str) -> dict[str, Any]:
@@ -71,6 +87,34 @@ def _trace(socket: int, command: int) -> bool:
     if os.read(socket, 2) != b"\0\0":
         return False
     ptrace.seize(command)  # should that fail, nothing can be executed any more, and the launcher does without us
+    return True
+
+
+def _put_before(ground: Ground, begun: Begun, program: str, environ: Mapping[str, str], options: Options) -> bool:
+    """Have the library put before the command, and be there for it. Nobody asked for it where it would not see the command."""
+    unseen = preload.unseen(program)
+    if unseen and options.observe != "preload":
+        return False
+    try:
+        ground.post = preload.Post(
+            begun.folder,
+            begun.place.root,
+            project.own_folders(begun.place),
+            (secrets.MARKS, secrets.TELLING),
+            mindful=bool(secrets.values(environ)),
+            due=options.code,
+            waits=bool(ground.appended),
+        )
+        if unseen:  # else the library says so itself
+            descriptor = os.open(os.path.join(begun.folder, "events.jsonl"), os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
+            words = plain.dumps(begun.started["command"])
+            cwd = os.path.abspath(options.cwd or "")
+            line = journal_line("x", ground.command, os.path.abspath(program), cwd, 0, os.stat(program), words)
+            os.write(descriptor, line.encode("ascii"))
+            os.close(descriptor)
+    except OSError:
+        return False
+    ground.gaps = tuple(one for one in (preload.examined(program)[1],) if one is not None)
     return True
 
 

@@ -246,14 +246,15 @@ def gaps(method: str, folder: str) -> tuple[str, ...]:
         found.append(audit.GAP)
     if method == "none":
         found.append("files were not observed: only what was declared is known")
-    if method in ("notify", "ptrace", "outer") and not os.path.exists(os.path.join(folder, "closed.json")):
+    if method == "preload":
+        from vestige.observe import preload
+
+        found.append(preload.GAP)
+    if method in ("notify", "ptrace", "preload", "outer") and not os.path.exists(os.path.join(folder, "closed.json")):
         found.append("the watcher was killed: what happened after that was not seen")
     return tuple(found)
 
 
-def environment_of(data: bytes) -> Environment:
-    """An environment that was stored."""
-    return wire.decode(Environment, plain.loads(data))
 def escaped(conclusion: Conclusion, method: str) -> tuple[tuple[Contact, ...], tuple[str, ...]]:
     """Whom the run connected to, and one line for each to whom it handed something over."""
     from vestige.observe import escapes

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from vestige.observe.compiled import CompiledWatch
+    from vestige.observe.preload import Post
     from vestige.observe.watcher import Watch
     from vestige.record.code import CodeOfRun
     from vestige.record.options import Options
@@ -34,8 +35,8 @@ class Ground:
     """What the watcher and the recorder share: descriptors and a page of memory."""
 
     __slots__ = (
-        "appended", "command", "control", "done", "gaps", "launcher", "listener", "method", "recorder", "refused", "rung",
-        "shared", "snapshot", "watched",
+        "appended", "command", "control", "done", "gaps", "launcher", "listener", "method", "post", "recorder", "refused",
+        "rung", "shared", "snapshot", "watched",
     )  # fmt: skip
 
     def __init__(self, control: int, done: int) -> None:
@@ -43,6 +44,8 @@ class Ground:
         self.done = done
         self.launcher = os.getppid()
         self.listener: int | None = None
+        #: where the library that is put before programs finds us
+        self.post: Post | None = None
         self.appended: list[tuple[str, os.stat_result]] = []
         #: how we observe, and how it is called in the record: for a run inside another, `outer` and what that one does
         self.method = self.rung = "none"
@@ -62,8 +65,9 @@ class Ground:
 
     def descriptors(self) -> set[int]:
         """What must stay open."""
-        listener = set() if self.listener is None else {self.listener}
-        return {self.control, self.done, *self.snapshot, *self.watched} | listener
+        ends = {self.control, self.done, *self.snapshot, *self.watched}
+        ends |= set() if self.listener is None else {self.listener}
+        return ends if self.post is None else ends | {self.post.descriptor}
 
 
 def main(
@@ -97,10 +101,9 @@ def main(
     _send(control, b"p", ground.command)
     ground.open()
     if begun is not None:
+        ground.appended = _begin_journal(begun, standard, ground)
         _agree(ours.fileno(), ground, begun, program, environ, options)
     ours.close()
-    if begun is not None:
-        ground.appended = _begin_journal(begun, standard, ground)
     standard.close_all()
     _leave_standard_streams(ground.descriptors(), begun)
     if begun is None:
@@ -229,7 +232,8 @@ def _agree(socket: int, ground: Ground, begun: Begun, program: str, environ: dic
         return
     from vestige.record import descent
 
-    descent.descend(socket, ground, begun, environ, options, refused, gains=_gains(program, options))
+    path = os.path.join(options.cwd or "", program)
+    descent.descend(socket, ground, begun, path, environ, options, refused, gains=_gains(program, options))
 
 
 def _is_traced(begun: Begun) -> bool:
@@ -319,6 +323,8 @@ class Parent:
                 self._reap(block=True)
         elif ground.method == "ptrace" and begun is not None:
             self._trace(begun)
+        elif ground.post is not None and begun is not None:
+            self._sit(ground.post, begun)
         else:
             while not self._reap(block=True):
                 pass
@@ -340,18 +346,36 @@ class Parent:
         watch.trace(self._ground.command, self._child_changed, self._only_recorder)
         watch.loop({self._ground.snapshot[0]: self._snapshot_taken})
 
+    def _sit(self, post: Post, begun: Begun) -> None:
+        """Be there for the library that is put before programs: its first process may be waiting."""
+        from vestige.observe.notes import Notes
+        from vestige.observe.preload import PreloadWatch
+
+        place, options = begun.place, self._options
+        self._watch = watch = PreloadWatch(
+            post,
+            Notes(_journal(begun)),
+            self._ground.shared,
+            root=place.root,
+            own=_own(begun),
+            preimage=preimage.saver(Objects(place.store), preimage.rule(options.config, place.root)),
+            redact=_redactor(),
+            snapshot_due=options.code,
+        )
+        for path, found in self._ground.appended:
+            watch.take(path, found)
+        for gap in self._ground.gaps:
+            watch.note("g", text=gap)
+        watch.notes.flush()
+        self._reap()
+        watch.watch({self._wake[0]: self._reap_now, self._ground.snapshot[0]: self._snapshot_taken}, self._only_recorder)
+
     def _watcher(self, listener: int, begun: Begun, kind: type[CompiledWatch] | None = None) -> Watch:
         from vestige.observe import compiled  # while the command is being started
         from vestige.observe.notes import Notes
         from vestige.observe.watcher import Watch
 
-        place = begun.place
-        flags = os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC
-        try:
-            journal = os.open(os.path.join(begun.folder, "events.jsonl"), flags | os.O_CREAT, 0o666)
-        except OSError:
-            journal = os.open("/dev/full", flags)  # so that what is lost is counted
-        own = tuple(folder.rstrip("/") + "/" for folder in project.own_folders(place))
+        place, journal, own = begun.place, _journal(begun), _own(begun)
         save = preimage.saver(Objects(place.store), preimage.rule(self._options.config, place.root))
         shared, redact, due = self._ground.shared, _redactor(), self._options.code
         library = compiled.library()
@@ -435,6 +459,19 @@ class Parent:
                 except OSError:
                     pass
             _send(control, b"e", status)
+
+
+def _journal(begun: Begun) -> int:
+    """The journal, opened for appending."""
+    flags = os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC
+    try:
+        return os.open(os.path.join(begun.folder, "events.jsonl"), flags | os.O_CREAT, 0o666)
+    except OSError:
+        return os.open("/dev/full", flags)  # so that what is lost is counted
+
+
+def _own(begun: Begun) -> tuple[str, ...]:
+    return tuple(folder.rstrip("/") + "/" for folder in project.own_folders(begun.place))
 
 
 def _send(control: int, kind: bytes, number: int) -> None:

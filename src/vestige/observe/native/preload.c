@@ -130,6 +130,8 @@ __attribute__((constructor)) static void start(int argc, char **argv, char **env
     be_born();
     if (atomic_load(&state) != WATCHING)
         return;
+    if (atomic_exchange(&page->waits, 0))
+        ask('b', "", 0);
     see_start(argc, argv);
     dl_iterate_phdr(look_at_library, NULL);
 }

@@ -64,6 +64,7 @@ struct page {
     atomic_uint torn;    /* the journal ends within a line */
     atomic_uint full;    /* not every file that was read could be remembered */
     atomic_uint mindful; /* there are secrets that the watcher alone knows: it is asked about every command line */
+    atomic_uint waits;   /* the first program does, until the watcher has what it inherits */
     uint32_t own, marks, telling; /* where in `strings` they begin; first comes the project's root */
     _Atomic uint64_t generation, everything; /* of the last change, and of the last that may have moved any path */
     _Atomic uint64_t lost; /* lines */
