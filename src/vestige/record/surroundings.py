@@ -268,3 +268,6 @@ def escaped(conclusion: Conclusion, method: str) -> tuple[tuple[Contact, ...], t
     return contacts, escapes.gaps(conclusion, contacts, connections=method not in ("audit", "none"))
 
 
+def environment_of(data: bytes) -> Environment:
+    """An environment that was stored."""
+    return wire.decode(Environment, plain.loads(data))
