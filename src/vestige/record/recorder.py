@@ -434,11 +434,11 @@ def _stand_guard(ground: Ground, folder: str) -> None:
     select.select([ground.watched[0]], [], [])
     if os.path.exists(os.path.join(folder, "closed.json")):
         return
+    try:
+        ground.shared.write_rest(os.path.join(folder, "events.jsonl"))
+    except OSError:
+        pass  # what was written stands
     if ground.listener is not None:
-        try:
-            ground.shared.write_rest(os.path.join(folder, "events.jsonl"))
-        except OSError:
-            pass  # what was written stands
         notify.stand_in(ground.listener, ground.shared.unanswered())
     # The launcher is the command's parent now, and says how it has ended.
     deadline = time.monotonic() + _PATIENCE
