@@ -56,7 +56,7 @@ SHOWN = Shown(
 
 def test_the_page() -> None:
     assert list(page(SHOWN, Style(width=80), NOW)) == [
-        "7f3a2c91  train  finished",
+        "7f3a2c91  train  finished · partial",
         "  $ python train.py --lr 0.1",
         "",
         "  started     2026-11-18 12:00:00 UTC, 3 days ago, took 12.4 s",
@@ -148,3 +148,21 @@ def test_what_is_private_of_the_code_and_what_was_withheld_is_said_in_a_line_eac
     assert f"  code        9c4b2a1+, every other source file kept, {withheld}\n" in text
     assert "\n  private     fetch.py: holds a secret, so kept for you alone, never shared\n" in text
     assert {"private\tfetch.py", "withheld\t.env"} <= set(lines(shown))
+
+
+def test_whom_a_run_reached_is_shown_by_endpoint_and_name() -> None:
+    network = (
+        {"endpoint": "tcp:192.0.2.7:443", "bytes": None, "name": "data.example"},
+        {"endpoint": "unix:/srv/x", "bytes": None},
+    )
+    reached = replace(SHOWN, run=replace(RUN, network=network))
+    assert "  network     tcp:192.0.2.7:443 (data.example), unix:/srv/x" in list(page(reached, Style(width=80), NOW))
+    assert {"observed\tpartial", "connection\ttcp:192.0.2.7:443\tdata.example", "connection\tunix:/srv/x\t-"} <= set(
+        lines(reached)
+    )
+
+
+def test_a_run_without_gaps_was_observed_as_a_whole() -> None:
+    whole = replace(SHOWN, run=replace(RUN, observation=Observation(method="notify", events=1)))
+    assert "observed\twhole" in list(lines(whole))
+    assert next(page(whole, Style(width=80), NOW)) == "7f3a2c91  train  finished"

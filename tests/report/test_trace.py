@@ -421,3 +421,10 @@ def test_every_key_of_the_document_is_described() -> None:
     assert found >= {"clock", "directory", "removed", "causes", "encoding"}
     described = DESCRIPTION.read_text(encoding="utf-8")
     assert [key for key in found | {"circular"} if f'"{key}"' not in described] == []
+
+
+def test_a_step_of_which_something_may_have_escaped_is_marked() -> None:
+    trace = traced(named(pipeline(), "0a91bc0d44", gaps=2), "figures/roc.png@p")
+    assert [line.count(" [partial] -> ") for line in lines(trace)] == [1, 0]
+    assert [line.endswith(" · partial") for line in screen(trace).splitlines() if " @ " in line] == [False, True]
+    assert [(step["partial"], step["gaps"]) for step in document(trace)["steps"]] == [(True, 2), (False, 0)]

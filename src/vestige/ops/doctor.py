@@ -14,8 +14,10 @@ from typing import Literal
 from vestige import __version__
 from vestige.config import KEYS
 from vestige.errors import ConfigError
+from vestige.model.run import short
 from vestige.model.values import value
 from vestige.observe import ladder
+from vestige.ops import gaps
 from vestige.ops.project import Project
 from vestige.reproduce import landlock
 from vestige.store import journal, project
@@ -54,6 +56,7 @@ def doctor(opened: Project) -> Diagnosis:
     return Diagnosis(
         (
             ("Observing", tuple(_observing())),
+            ("What escaped", tuple(_escaped(opened))),
             ("Making again", tuple(_making())),
             ("Versions", tuple(_versions())),
             ("Project", tuple(_project(opened))),
@@ -73,6 +76,16 @@ def _observing() -> Iterator[Finding]:
             yield Finding(rung, "limited" if best else "missing", f"not available: {refusal.reason}", refusal.advice)
     if hasattr(os, "geteuid") and os.geteuid() != 0 and best in ("notify", "ptrace"):
         yield Finding("setuid programs", "limited", "cannot gain privileges while they are observed (as root they can)")
+
+
+def _escaped(opened: Project) -> Iterator[Finding]:
+    """What the latest runs could not see, and what would help."""
+    found = gaps.met(opened)
+    if not found:
+        yield Finding("gaps", "good", "none in the latest runs")
+    for one in found:
+        runs = "1 run" if one.runs == 1 else f"{one.runs} runs"
+        yield Finding(one.kind, "limited", f"{one.gap} ({runs}, the last {short(one.last)})", one.advice)
 
 
 def _making() -> Iterator[Finding]:

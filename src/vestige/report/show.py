@@ -17,6 +17,8 @@ _INDENT = 14
 _FEW = 6  # variables that are shown without --all
 #: Variables that tell little of a run, though they may bear on it: shown with --all.
 _COMMONPLACE = frozenset({"HOME", "PATH", "SHELL", "LANG", "USER", "LOGNAME", "TERM", "TZ", "PWD", "TMPDIR"})
+#: The word for a run of which something may have escaped observation.
+PARTIAL = "partial"
 _MANY = 40  # files of one list that are shown without --all
 _HIDDEN = {
     "cache": "what programs keep to be faster: bytecode, fonts, compiled kernels",
@@ -71,6 +73,7 @@ def lines(shown: Shown) -> Iterator[str]:
         "tags": ",".join(shown.summary.tags) or None,
         "note": shown.summary.note,
         "observed_by": run.observation.method if run.observation else None,
+        "observed": (PARTIAL if run.observation.gaps else "whole") if run.observation else None,
     }
     for name, value in facts.items():
         if value is not None:
@@ -81,6 +84,8 @@ def lines(shown: Shown) -> Iterator[str]:
             yield f"{name}\t{printable(use.path)}\t{printable(use.digest or '-')}\t{size}\t{use.role}\t{use.access}"
     for name, paths in (("private", run.code.private), ("withheld", run.code.withheld)) if run.code else ():
         yield from (f"{name}\t{printable(path)}" for path in paths)
+    for one in run.network:
+        yield f"connection\t{printable(str(one.get('endpoint')))}\t{printable(str(one.get('name') or '-'))}"
     for reason in run.observation.refused if run.observation else ():
         yield f"refused\t{printable(reason)}"
     for gap in run.observation.gaps if run.observation else ():
@@ -93,6 +98,8 @@ def _head(shown: Shown, style: Style) -> Iterator[str]:
     run, status = shown.run, shown.summary.status
     ending = f"signal {run.signal}" if run.signal is not None else f"exit {run.exit_code}" if run.exit_code else ""
     state = style.word(status) + (f" ({ending})" if ending else "")
+    if run.observation is not None and run.observation.gaps:
+        state += style.dot + style.paint(PARTIAL, "warning")
     name = f"  {style.paint(printable(run.name), 'strong')}" if run.name else ""
     yield f"{style.paint(short(run.id), 'id')}{name}  {state}"
     if run.command:
@@ -159,9 +166,18 @@ def _context(shown: Shown, *, everything: bool) -> Iterator[tuple[str, str]]:
         yield "note", printable(summary.note)
     if run.observation is not None:
         seen = f", {styles.count(run.observation.events, 'event')}" if run.observation.events else ""
-        yield "observed by", f"{run.observation.method}{seen}"
+        unread = f", {styles.count(run.observation.unreadable, 'call')} not readable" if run.observation.unreadable else ""
+        yield "observed by", f"{run.observation.method}{seen}{unread}"
         for reason in run.observation.refused:
             yield "not by", printable(reason)
+    if run.network:
+        yield "network", _endpoints(run, everything=everything)
+
+
+def _endpoints(run: Run, *, everything: bool) -> str:
+    named = [f"{one.get('endpoint')} ({one['name']})" if one.get("name") else str(one.get("endpoint")) for one in run.network]
+    rest = [] if everything or len(named) <= _FEW else [f"{len(named) - _FEW} more (--all)"]
+    return ", ".join([*(named if not rest else named[:_FEW]), *rest])
 
 
 def _value(value: str, *, everything: bool) -> str:

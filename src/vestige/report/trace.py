@@ -22,14 +22,16 @@ FORMAT = 1
 def lines(trace: Trace) -> Iterator[str]:
     """One line a step, in an order in which the steps could be executed: `in1, in2 -> script @ commit -> out`.
 
-    Behind a file whose state is not fresh stands that state, in brackets.
+    Behind a file whose state is not fresh stands that state, in brackets; behind a step of which something may have
+    escaped observation, `partial`.
     """
     asked = {(file.path, file.digest): file for file in trace.lineage.targets}
     asked |= {(origin.path, file.digest): file for file in trace.lineage.targets for origin in file.origins}
     for step in trace.lineage.steps:
         read = [_listed(trace, thing, step.run.id) for thing in things(step.inputs)]
         written = [_written(trace, thing, asked) for thing in things(step.outputs)]
-        sides = (", ".join(read) or "(no inputs)", f"{label(step.run)} @ {code(step.run)}", ", ".join(written) or "(no outputs)")
+        maker = _marked(f"{label(step.run)} @ {code(step.run)}", ["partial"] if step.run.gaps else [])
+        sides = (", ".join(read) or "(no inputs)", maker, ", ".join(written) or "(no outputs)")
         yield " -> ".join(sides)
 
 
@@ -154,6 +156,8 @@ def _step(trace: Trace, step: Step) -> dict[str, Any]:
         "host": run.host,
         "user": run.user,
         "parent": run.parent,
+        "partial": run.gaps > 0,
+        "gaps": run.gaps,
         "inputs": [_file(trace, file, run.id) for file in step.inputs],
         "outputs": [_file(trace, file) for file in step.outputs],
     }

@@ -201,6 +201,8 @@ class _Tree:
             facts.append((f"  {self._style.dot.join(self._times(run))}", "faint"))
             if run.status != "finished":
                 facts.append((f"{self._style.dot}{run.status}", styles.meaning_of(run.status)))
+            if run.gaps:
+                facts.append((f"{self._style.dot}partial", "warning"))
         if node.file is not None and node.file.clock:
             facts.append((f"{self._style.dot}clocks differ", "notice"))
         if node.file is not None and (wrote := origin_of(node.file)) not in (None, node.file.thing or node.file.path):
