@@ -55,7 +55,7 @@ static bool repeated(const struct watcher *watcher, uint64_t key, const struct p
 
 static enum verdict open_to_read(struct work *work, uint32_t thread, const struct path *path, int64_t flags) {
     struct watcher *watcher = work->watcher;
-    if (pseudo(path))
+    if (pseudo(path) && !starts(path->text, "/dev/shm/"))
         return magic(path) ? LEAVE : GO_ON;
     struct process process = process_of(work, thread, false);
     uint64_t key = hash_of(path->text, path->length, process.serial);
