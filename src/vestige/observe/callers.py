@@ -11,6 +11,9 @@ _PAGE = 4096
 AT_FDCWD = 0xFFFFFF9C
 _STALE = 1.0  # seconds; numbers are not given out again within one
 _MAGIC = ("/dev/fd/", "/dev/stdin", "/dev/stdout", "/dev/stderr", "/proc/")
+_HANDLE = 128  # bytes: MAX_HANDLE_SZ
+_O_PATH = 0o10000000
+_LOOKING = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0)
 _STANDARD = {"/dev/stdin": "0", "/dev/stdout": "1", "/dev/stderr": "2"}
 
 
@@ -93,6 +96,28 @@ class Callers:
 
     def _failed(self) -> None:
         self.unreadable += ctypes.get_errno() == errno.EPERM
+
+    def by_handle(self, thread: int, descriptor: int, address: int) -> str | None:
+        """The name of the file that a handle stands for, which the caller has open_by_handle_at(2) look up in the file system
+        of a descriptor; None where we may not look it up."""
+        head = self.memory(thread, address, 8)
+        handle = self.memory(thread, address, 8 + min(int.from_bytes(head[:4], "little"), _HANDLE)) if len(head) == 8 else b""
+        here = (descriptor & 0xFFFFFFFF) == AT_FDCWD
+        try:
+            mount = os.open(f"/proc/{thread}/cwd" if here else f"/proc/{thread}/fd/{descriptor & 0xFFFFFFFF}", _LOOKING)
+        except OSError:
+            return None
+        try:
+            room = ctypes.create_string_buffer(handle, 8 + _HANDLE)
+            found = ctypes.CDLL(None, use_errno=True).open_by_handle_at(mount, room, _O_PATH)
+            if found < 0:
+                return None
+            try:
+                return link(f"/proc/self/fd/{found}")
+            finally:
+                os.close(found)
+        finally:
+            os.close(mount)
 
     def words(self, thread: int, address: int, width: int) -> list[str]:
         """An argument vector of pointers of `width` bytes: at most 4,096 words and 128 KiB."""

@@ -203,6 +203,8 @@ class Watch:
             return self._truncate(message, thread, paths[0])
         if meaning == "connect":
             return self._connect(thread, a[0], a[1], a[2])
+        if call == "open_by_handle_at" and (path := self.callers.by_handle(thread, a[0], a[1])) is not None:
+            return self._open(message, thread, path, a[2])
         self._escape(call, thread, a)
         return True
 
