@@ -43,6 +43,7 @@ KEYS = (
         '"2 GiB"',
         "how much kept data may stay: beyond it what can be made again goes by itself, the rest by vestige gc",
     ),
+    Key("hash_limit", "size", '"100 GiB"', "a file above this size is not hashed: it is known by its size and its times"),
     Key("streams", "size", '"1 MiB"', "how much of what a run writes to a standard stream is kept"),
     Key("source_limit", "size", '"10 MiB"', "a source file above this size is not taken into the snapshot of the code"),
     Key("snapshot_limit", "size", '"200 MiB"', "the size of a snapshot: beyond it, data that is tracked is left out first"),
@@ -87,13 +88,14 @@ class Config:
     """What is in force. Sizes in bytes. Frozen: `replaced` gives another."""
 
     __slots__ = (
-        "_origins", "budget", "catalogue", "dirty", "flags", "items", "keep", "keep_exclude", "observe", "records",
+        "_origins", "budget", "catalogue", "dirty", "flags", "hash_limit", "items", "keep", "keep_exclude", "observe", "records",
         "secrets", "snapshot_limit", "source_limit", "streams", "variables",
     )  # fmt: skip
 
     keep: int
     keep_exclude: tuple[str, ...]
     budget: int
+    hash_limit: int
     streams: int
     source_limit: int
     snapshot_limit: int
@@ -155,6 +157,7 @@ _DEFAULTS: tuple[tuple[str, object], ...] = (
     ("keep", 1 << 20),
     ("keep_exclude", ()),
     ("budget", 2 << 30),
+    ("hash_limit", 100 << 30),
     ("streams", 1 << 20),
     ("source_limit", 10 << 20),
     ("snapshot_limit", 200 << 20),
