@@ -101,6 +101,15 @@ class Follower:
         files, self._dirty = self._dirty, {}
         return [Written(name, self._processes.pids(file.writers)) for file in files.values() for name in file.names]
 
+    def mappable(self) -> list[tuple[str, Stat]]:
+        """The files that were open for reading and writing where they lay, and what they looked like before: who writes them
+        through a mapping may leave that as it was."""
+        return [
+            (file.names[0], file.before)
+            for file in self._names.files
+            if file.names and file.before is not None and file.state & lifecycle.UPDATED
+        ]
+
     def executions(self, since: int = 0) -> tuple[Execution, ...]:
         """The programs that were started, from the `since`th on."""
         return tuple(self._processes.executions[since:])

@@ -121,7 +121,8 @@ class Judge:
                 return True
             old, new = file.digest or self._digest(name, before), self._digest(name, found)
             return old is None or new is None or old != new
-        if before == found and not self._racy(file, before):
+        mapped = file.state & lifecycle.UPDATED and file.digest is not None
+        if before == found and not mapped and not self._racy(file, before):
             return False
         if whole and before.ctime_ns != found.ctime_ns:
             return True  # written, and its time set back

@@ -212,6 +212,8 @@ def _processes(conclusion: Conclusion, ended: Ended | None) -> tuple[Process, ..
 def _resources(ended: Ended | None, parts: Parts) -> dict[str, object]:
     found: dict[str, object] = {}
     recording = parts.recording_seconds
+    if parts.context.limits:
+        found["limits"] = parts.context.limits
     if ended is not None:
         if ended.cpu_seconds is not None:
             found["cpu_seconds"] = round(ended.cpu_seconds, 3)

@@ -33,6 +33,7 @@ class Context:
     redactions: tuple[Redaction, ...] = ()
     executable: FileReference | None = None
     script: FileReference | None = None
+    limits: dict[str, int] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
 
     def save(self, folder: str) -> None:
@@ -50,7 +51,7 @@ class Context:
         for key, kind in (("code", Code), ("executable", FileReference), ("script", FileReference)):
             if document.get(key) is not None:
                 setattr(context, key, wire.decode(kind, document[key]))
-        for key in ("environment", "machine", "job", "variables", "other_variables"):
+        for key in ("environment", "machine", "job", "variables", "other_variables", "limits"):
             if document.get(key) is not None:
                 setattr(context, key, document[key])
         context.redactions = tuple(wire.decode(Redaction, one) for one in document.get("redactions", ()))

@@ -6,7 +6,7 @@ import os
 import stat
 from _json import encode_basestring_ascii as quoted
 
-from vestige.capture import digest
+from vestige.capture import digest, mounts
 from vestige.model import plain
 from vestige.model.files import Digest, Signature
 from vestige.observe.interface import Stat
@@ -22,12 +22,17 @@ class Digests:
 
     Device, inode, size and change time name a content well enough within one run: whatever changes a file changes
     its ctime. A modification that falls into the same tick of the clock is caught when the run ends, for outputs,
-    since they are hashed after their last writer has ended.
+    since they are hashed after their last writer has ended. Where even a later one may leave the old time, in a file
+    system in memory, nothing is remembered from one run to the next.
     """
 
-    def __init__(self, folder: str, cache: digest.DigestCache | None = None) -> None:
+    def __init__(self, folder: str, cache: digest.DigestCache | None = None, *, limit: int | None = None) -> None:
+        """`limit`: no file above this many bytes is read."""
         self._path = os.path.join(folder, NAME)
         self._cache = cache
+        self._limit = limit
+        self._in_memory = mounts.in_memory()
+        self.too_large: set[str] = set()
         self._known: dict[Stat, Digest | None] = {}
         self._kept: set[Digest] = set()
         self._file: int | None = None
@@ -55,8 +60,16 @@ class Digests:
         self, path: str, expected: Stat | None = None, *, deadline: float | None = None
     ) -> tuple[Stat | None, Digest | None]:
         """Hash a file now; with `expected`, only if it still has that signature. None for what is no regular file."""
+        there = expected or stat_of(path)
+        if there is None:
+            return None, None
+        if self._limit is not None and there.size > self._limit:
+            self.too_large.add(path)
+            self.learn(path, there, None)
+            return there, None
+        cache = None if there.device in self._in_memory else self._cache
         try:
-            signature, content = digest.of_file(path, self._cache, deadline=deadline)
+            signature, content = digest.of_file(path, cache, deadline=deadline)
         except OSError:
             return None, None
         found = Stat(signature.size, signature.mtime_ns, signature.ctime_ns, signature.inode, signature.device)
@@ -68,6 +81,17 @@ class Digests:
         if content is not None:
             self.learn(path, found, content)
         return found, content
+
+    def take_again(self, path: str, signature: Stat) -> None:
+        """Hash a file once more that may have changed without a new signature."""
+        if signature.device not in self._in_memory or self._known.get(signature) is None:
+            return
+        self.take(path, signature)
+
+    def at(self, path: str) -> Digest | None:
+        """The digest of what a path leads to now, hashed only if it is not known."""
+        found = stat_of(path)
+        return self._known[found] if found in self._known else self.take(path)[1]
 
     def learn(self, path: str, signature: Stat, content: Digest | None, *, kept: bool = False) -> None:
         """Note what somebody found."""

@@ -23,7 +23,7 @@ from vestige.observe.classify import Follower
 from vestige.observe.conclusion import Conclusion
 from vestige.observe.interface import Event, Stat, parse
 from vestige.observe.roles import role
-from vestige.record import compose, identity, journal, surroundings
+from vestige.record import compose, cores, identity, journal, leftovers, surroundings
 from vestige.record.code import CodeOfRun
 from vestige.record.context import NAME as CAPTURED
 from vestige.record.context import Context, attempt
@@ -115,7 +115,7 @@ class Recorder:
         self._started: dict[str, Any] = self._active.started() if started is None else started
         self._objects = Objects(place.store)
         self._cache = digest.DigestCache(os.path.join(project.cache_dir(place), "digests.sqlite"))
-        self._digests = Digests(folder, self._cache)
+        self._digests = Digests(folder, self._cache, limit=config.hash_limit)
         everything = self._started.get("options", {}).get("keep", False)
         self._keeper = Keeper(self._objects, config, place.root, since=self._started["started"], everything=everything)
         self._setting = surroundings.setting(place)
@@ -169,6 +169,7 @@ class Recorder:
         if context.machine is None:
             attempt(context, "script", lambda: surroundings.script(context, self._started, self._place))
             attempt(context, "variables", lambda: surroundings.variables(context, self.config, self._place))
+            attempt(context, "limits", lambda: surroundings.limits(context))
             attempt(context, "machine", lambda: surroundings.machine(context, self._place, self._objects))
             context.save(self._folder)
         attempt(context, "code", lambda: code_of_run.complete(context))
@@ -211,7 +212,7 @@ class Recorder:
             found, content = self._digests.take(path, signature)
             if content is not None:
                 self._keep(path, content, signature)
-            elif found is not None:
+            elif found is not None and path not in self._digests.too_large:
                 self._late.add(path)
 
     def _keep(self, path: str, content: Digest, signature: Stat) -> None:
@@ -305,6 +306,10 @@ class Recorder:
     def conclude(self) -> Conclusion:
         """What the run used, everything hashed that can be."""
         self._compare_surveys()
+        self._look_for_dumps()
+        for name, signature in self._follower.mappable():
+            if stat_of(name) == signature:
+                self._digests.take_again(name, signature)
         conclusion = self._follower.conclude(final, self._digest_of, of_directory=digest.of_directory)
         conclusion = surroundings.promoted(conclusion, self._place, self._take)
         return surroundings.with_declared(conclusion, self._started, self._place, self.config, self._digest_of, self._setting)
@@ -329,6 +334,17 @@ class Recorder:
         for event in audit.differences(before, after, identity.sequence()):
             self._follower.feed(event)
 
+    def _look_for_dumps(self) -> None:
+        """What the kernel wrote when a program crashed."""
+        ended = self._active.ended()
+        if ended is None:
+            return
+        executions = self._follower.executions()
+        folders = [execution.cwd for execution in executions if execution.cwd is not None]
+        since = time.time() - (identity.sequence() - (self._started.get("sequence") or 0)) / 1e6 - _TICK
+        for event in cores.dumps(folders, since, ended.sequence):
+            self._follower.feed(event)
+
     def _digest_of(self, path: str, signature: Stat) -> Digest | None:
         """The digest of what a path held when its signature was this; taken now where it still has it."""
         if not self._digests.tried(signature):
@@ -344,8 +360,9 @@ class Recorder:
         return content
 
     def _parts(self, conclusion: Conclusion) -> compose.Parts:
-        streams, stdin, outputs = surroundings.streams(self._folder, self._streams, self._objects, self._place)
+        streams, stdin, outputs = surroundings.streams(self._folder, self._streams, self._objects, self._place, self._digests.at)
         closed = self._closed()
+        ended = self._active.ended()
         late = tuple(f"{path} changed before it could be hashed" for path in sorted(self._late))
         contacts, escaped = surroundings.escaped(conclusion, self._method)
         return compose.Parts(
@@ -353,7 +370,7 @@ class Recorder:
             conclusion=conclusion,
             context=self._context,
             root=self._place.root,
-            ended=self._active.ended(),
+            ended=ended,
             method=self._started.get("rung") or self._method,
             refused=tuple(self._started.get("refused") or ()),
             gaps=(*surroundings.gaps(self._method, self._folder), *late, *escaped),
@@ -366,7 +383,14 @@ class Recorder:
             stdin=stdin,
             kept=self._kept,
             recording_seconds=compose.now(),
-            problems=outputs,
+            problems=(
+                *outputs,
+                *(
+                    f"{path} is larger than hash_limit: it is known by its size and its times"
+                    for path in sorted(self._digests.too_large)
+                ),
+                *leftovers.problems(conclusion.outputs, failed=ended is None or ended.status != 0),
+            ),
         )
 
     def _kept(self, content: Digest | None) -> bool:

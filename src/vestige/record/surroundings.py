@@ -99,6 +99,26 @@ def _write_quietly(path: str, text: str) -> None:
         pass
 
 
+_LIMITS = {
+    "address_space": "RLIMIT_AS", "core": "RLIMIT_CORE", "cpu_seconds": "RLIMIT_CPU", "data": "RLIMIT_DATA",
+    "file_size": "RLIMIT_FSIZE", "locked_memory": "RLIMIT_MEMLOCK", "open_files": "RLIMIT_NOFILE",
+    "processes": "RLIMIT_NPROC", "stack": "RLIMIT_STACK",
+}  # fmt: skip
+
+
+def limits(context: Context) -> None:
+    """What the command may use at most, as the shell's ulimit has it: we have inherited the same. Others are unlimited."""
+    try:
+        import resource
+    except ImportError:
+        return  # no such limits on Windows
+    for name, constant in _LIMITS.items():
+        if (number := getattr(resource, constant, None)) is not None:
+            most = resource.getrlimit(number)[0]
+            if most != resource.RLIM_INFINITY:
+                context.limits[name] = most
+
+
 def machine(context: Context, place: Place, objects: Objects) -> None:
     """The machine, as an object that runs share; and the job of a scheduler."""
     context.machine = objects.put(wire.dump(wire.encode(machines.machine(project.cache_dir(place)))))
@@ -201,7 +221,7 @@ def promoted(conclusion: Conclusion, place: Place, take: Callable[[str, Stat], D
 
 
 def streams(
-    folder: str, document: Mapping[str, Any], objects: Objects, place: Place
+    folder: str, document: Mapping[str, Any], objects: Objects, place: Place, hashed: Callable[[str], Digest | None]
 ) -> tuple[dict[str, Stream], Stdin | None, tuple[str, ...]]:
     """What the launcher kept of the standard streams, and what standard input was."""
     problems: list[str] = []
@@ -224,7 +244,7 @@ def streams(
     path = stdin.get("path")
     content: Digest | None = None
     if path and os.path.isfile(path):
-        content = digest.of_file(path)[1]
+        content = hashed(path)
     shown = relative(os.path.realpath(path), place.root) if path else None
     return found, Stdin(kind=stdin.get("kind", "closed"), path=shown, digest=content), tuple(problems)
 
