@@ -33,8 +33,8 @@ RECORDER = {
     "vestige.capture.": "digest git gitconfig interpreters machine packages remembered snapshot sources strangers system "
     "variables worktree",
     "vestige.model.": "code environment files gitformat machine plain run secret_names sha1 shape summary values wire",
-    "vestige.observe.": "classify conclusion declared directories escapes interface judge lifecycle paths processes roles",
-    "vestige.record.": "code compose context digests keeping recorder surroundings tail",
+    "vestige.observe.": "classify conclusion declared directories escapes interface judge lifecycle listings paths processes roles",
+    "vestige.record.": "code compose context digests keeping looked recorder surroundings tail",
     "vestige.store.": "code journal ledger records treelist",
 }
 RECORDER_OTHERS = "_collections _sha1 blake3 blake3.blake3 itertools zlib"

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 
 from vestige.model.values import NamedTuple
-from vestige.observe import declared, lifecycle
+from vestige.observe import declared, lifecycle, listings
 from vestige.observe.conclusion import Clock, Conclusion, Execution, Final, Known, OfDirectory, Sight
 from vestige.observe.interface import Event, Stat
 from vestige.observe.judge import Judge
@@ -21,7 +21,7 @@ from vestige.observe.roles import Placed, Rules, Setting
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
 _O_CREAT, _O_EXCL, _O_TRUNC, _O_APPEND = os.O_CREAT, os.O_EXCL, os.O_TRUNC, os.O_APPEND
 _O_ACCMODE = os.O_RDONLY | os.O_WRONLY | os.O_RDWR
@@ -71,6 +71,8 @@ class Follower:
         self._dirty: dict[int, File] = {}
         self._absent: dict[str, tuple[int, int, set[int]]] = {}
         self._listings: dict[str, tuple[int, int, set[int]]] = {}
+        self._looks: dict[str, set[listings.Look]] = {}
+        self._listed: list[str] = []
         self._network: dict[str, tuple[int, int, set[int]]] = {}
         self._gaps: dict[str, None] = {}
         self._events = 0
@@ -110,6 +112,15 @@ class Follower:
             if file.names and file.before is not None and file.state & lifecycle.UPDATED
         ]
 
+    def listed(self) -> list[str]:
+        """The folders listed for the first time since the last call."""
+        folders, self._listed = self._listed, []
+        return folders
+
+    def content(self, folder: str, names: Iterable[str] | None) -> listings.Content:
+        """What was in a folder before the run changed it; `names` are there now, or were at some moment of the run."""
+        return listings.content(folder, names, self._names)
+
     def executions(self, since: int = 0) -> tuple[Execution, ...]:
         """The programs that were started, from the `since`th on."""
         return tuple(self._processes.executions[since:])
@@ -138,7 +149,7 @@ class Follower:
             processes=tuple(self._processes.all),
             executions=tuple(self._processes.executions),
             absent=_sights({path: sight for path, sight in self._absent.items() if not self._made(path)}),
-            listings=_sights(self._listings),
+            listings=self._depended_on(setting),
             network=_sights(self._network),
             gaps=tuple(self._gaps),
             hidden=tuple(judge.hidden),
@@ -404,7 +415,16 @@ class Follower:
     def _list(self, event: Event) -> None:
         name = self._paths.name(event.path)
         if name is not NOTHING and name not in self._names.folders and self._role(name) not in ("library", "system"):
+            if name not in self._listings:
+                self._listed.append(name)
             self._see(self._listings, name, event.seq, event.pid)
+            process, relative = self._processes.position(event.pid), (event.path or "").endswith(("/.", "/"))
+            self._looks.setdefault(name, set()).add(listings.Look(process, relative, bool(event.flags)))
+
+    def _depended_on(self, setting: Setting) -> tuple[Sight, ...]:
+        found = listings.depended_on(self._looks, self._processes.all, self._names, setting)
+        sights = _sights({path: sight for path, sight in self._listings.items() if path in found})
+        return tuple(sight._replace(like=found[sight.what].like) for sight in sights)
 
     def _miss(self, event: Event) -> None:
         name = self._paths.name(event.path)

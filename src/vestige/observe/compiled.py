@@ -173,6 +173,9 @@ class CompiledNotes(Notes):
     def opened(self, thread: int, path: str, file: tuple[int, int] | None) -> None:
         pass
 
+    def listed(self, thread: int, path: str) -> bool:  # noqa: ARG002
+        return False
+
     def changed(self, path: str, found: os.stat_result | None, *, everything: bool = False) -> None:
         file = (0, 0) if found is None else (found.st_dev, found.st_ino)
         self.library.vestige_changed(self.watcher, os.fsencode(path), *file, everything)

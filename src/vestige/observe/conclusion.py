@@ -83,12 +83,14 @@ class Execution(NamedTuple):
 
 
 class Sight(NamedTuple):
-    """A path that was looked for and absent, a directory that was listed, an endpoint that was connected to."""
+    """A path that was looked for and absent, a directory that was listed, an endpoint that was connected to. `like`: of a
+    directory, the suffixes of the names that count; all count where there are none."""
 
     what: str
     first: int
     last: int
     by: tuple[int, ...]
+    like: tuple[str, ...] = ()
 
 
 class Hidden(NamedTuple):

@@ -21,7 +21,7 @@ line is ignored.
 | `s` | symbolic link made | the link | target text | | | |
 | `u` | unlinked, or directory removed | the name | | 1: a directory | before | |
 | `k` | directory made | the name | | | null: did not exist | |
-| `d` | directory opened (its names can be listed) | the directory | | | | |
+| `d` | directory opened (its names can be listed) | the directory | | 1: once more by the same process | | |
 | `a` | looked for with open(2), and absent | the name | | | | |
 | `h` | digest taken just before a change | the file | | 1: bytes are kept | when hashed | digest; null: over budget |
 | `i` | inherited descriptor that is a regular file | the file | | open(2) flags | at the start | descriptor number |

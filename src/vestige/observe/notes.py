@@ -46,6 +46,7 @@ class Notes:
         self._lock = _thread.allocate_lock()
         self._threads: dict[int, Identity] = {}
         self._seen: dict[tuple[Identity, str], tuple[int, File | None]] = {}
+        self._listed: set[tuple[Identity, str]] = set()
         self._changed: dict[str | File, int] = {}
         self._generation = self._everything = 0
         self._lost = 0
@@ -99,6 +100,13 @@ class Notes:
     def opened(self, thread: int, path: str, file: File | None) -> None:
         """A process has opened this path for reading; `file` is None for a folder."""
         self._seen[self._identity(thread), path] = self._generation, file
+
+    def listed(self, thread: int, path: str) -> bool:
+        """A process opens this folder: whether it has done so before."""
+        key = (self._identity(thread), path)
+        before = key in self._listed
+        self._listed.add(key)
+        return before
 
     def changed(self, path: str, found: os.stat_result | None, *, everything: bool = False) -> None:
         """What was seen of a path before may be otherwise from now on; of every path, if a folder was moved."""

@@ -267,10 +267,10 @@ class Watch:
             return True
         try:
             found = os.stat(path)
-        except OSError:
+        except OSError as error:
             if path.startswith(FLUSH_MARK):
                 self.notes.flush()
-            elif path not in self.notes.absent:
+            elif error.errno in (errno.ENOENT, errno.ENOTDIR) and path not in self.notes.absent:
                 self.notes.absent.add(path)
                 self.note("a", self.notes.process(thread), path)
             return True
@@ -280,8 +280,10 @@ class Watch:
             self.notes.read.add((found.st_dev, found.st_ino))
             self.note("r", self.notes.process(thread), path, flags=flags, signature=found)
         elif kind == stat.S_IFDIR:
-            self.notes.opened(thread, path, None)
-            self.note("d", self.notes.process(thread), path)
+            again = self.notes.listed(thread, path)
+            if again:  # a third time tells nothing new
+                self.notes.opened(thread, path, None)
+            self.note("d", self.notes.process(thread), path, flags=int(again))
         return True
 
     def _make_folder(self, thread: int, path: str) -> bool:

@@ -23,7 +23,7 @@ from vestige.observe.classify import Follower
 from vestige.observe.conclusion import Conclusion
 from vestige.observe.interface import Event, Stat, parse
 from vestige.observe.roles import role
-from vestige.record import compose, cores, identity, journal, leftovers, surroundings
+from vestige.record import compose, cores, identity, journal, leftovers, looked, surroundings
 from vestige.record.code import CodeOfRun
 from vestige.record.context import NAME as CAPTURED
 from vestige.record.context import Context, attempt
@@ -121,6 +121,7 @@ class Recorder:
         self._setting = surroundings.setting(place)
         self._follower = Follower(self._setting, os.path.realpath, readlink)
         self._executions = 0
+        self._names: dict[str, list[str] | None] = {}
         self._pending: dict[str, tuple[int, ...]] = {}
         self._tail = Tail(folder, self._started.get("outer") if method == "outer" else None, self._started)
         self._context = self._resumed()
@@ -203,6 +204,8 @@ class Recorder:
             if event.op == "h" and event.signature is not None and event.path is not None:
                 kept = bool(event.flags) and self._keeper.vet(event.path, event.text)
                 self._digests.learn(event.path, event.signature, event.text, kept=kept)
+        for folder in self._follower.listed():
+            self._names[folder] = looked.names_in(folder)
         return news
 
     def _hash_inputs(self) -> None:
@@ -377,8 +380,8 @@ class Recorder:
             contacts=contacts,
             unreadable=int(closed.get("unreadable") or 0),
             raw=self._raw(),
-            absent=self._listed([sight.what for sight in conclusion.absent]),
-            listings=self._listed([sight.what for sight in conclusion.listings]),
+            absent=self._listed(looked.absent(conclusion, self._place.root)),
+            listings=self._put(looked.listings(conclusion, self._names, self._follower.content, self._place.root)),
             streams=streams,
             stdin=stdin,
             kept=self._kept,
@@ -403,8 +406,11 @@ class Recorder:
             return {}
 
     def _listed(self, paths: list[str]) -> Digest | None:
+        return self._put(compose.lines(paths) if paths else None)
+
+    def _put(self, data: bytes | None) -> Digest | None:
         try:
-            return self._objects.put(compose.lines(paths)) if paths else None
+            return None if data is None else self._objects.put(data)
         except OSError:
             return None
 

@@ -66,10 +66,11 @@ static enum verdict open_to_read(struct work *work, uint32_t thread, const struc
         return GO_ON;
     struct stat found;
     if (stat(path->text, &found) != 0) {
+        bool absent = errno == ENOENT || errno == ENOTDIR;
         pthread_mutex_lock(&watcher->lock);
         if (starts(path->text, watcher->flush_mark))
             flush(watcher);
-        else if (!has(&watcher->sets[ABSENT], path_key(path))) {
+        else if (absent && !has(&watcher->sets[ABSENT], path_key(path))) {
             put(&watcher->sets[ABSENT], path_key(path), 1);
             note(work, 'a', process.number, path, NULL, 0, NULL, NULL);
         }
@@ -78,14 +79,19 @@ static enum verdict open_to_read(struct work *work, uint32_t thread, const struc
     }
     if (!S_ISREG(found.st_mode) && !S_ISDIR(found.st_mode))
         return GO_ON;
+    uint64_t first = hash_of_pair(key, process.serial);
     pthread_mutex_lock(&watcher->lock);
-    put(&watcher->seen, key, watcher->generation);
+    bool before = find(&watcher->seen, first) != NULL;
+    if (S_ISREG(found.st_mode) || before) /* of a folder, a third time tells nothing new */
+        put(&watcher->seen, key, watcher->generation);
+    else
+        put(&watcher->seen, first, 1);
     if (S_ISREG(found.st_mode)) {
         put(&watcher->seen, ~key ? ~key : 1, key_of(&found));
         put(&watcher->sets[READ], key_of(&found), 1);
         note(work, 'r', process.number, path, NULL, flags, &found, NULL);
     } else
-        note(work, 'd', process.number, path, NULL, 0, NULL, NULL);
+        note(work, 'd', process.number, path, NULL, before, NULL, NULL);
     pthread_mutex_unlock(&watcher->lock);
     return GO_ON;
 }
