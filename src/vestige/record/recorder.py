@@ -58,7 +58,7 @@ def main(begun: Begun, config: Config, ground: Ground, code_of_run: CodeOfRun) -
     recorder.begin(code_of_run)
     recorder.follow_until(ground.watched[0])
     with guarded:  # whoever stands in for a watcher that was killed has finished
-        pass
+        recorder.follow()
     _end(recorder, ground.done)
     recorder.tidy()
 
@@ -461,6 +461,7 @@ def _guard(ground: Ground, folder: str, guarded: _thread.LockType) -> None:
 
 
 def _stand_guard(ground: Ground, folder: str) -> None:
+    command = identity.process(ground.command)
     select.select([ground.watched[0]], [], [])
     if os.path.exists(os.path.join(folder, "closed.json")):
         return
@@ -470,6 +471,9 @@ def _stand_guard(ground: Ground, folder: str) -> None:
         pass  # what was written stands
     if ground.listener is not None:
         notify.stand_in(ground.listener, ground.shared.unanswered())
+    else:  # programs that tell of themselves go on doing so
+        while command[1] and identity.process(ground.command) == command:
+            time.sleep(_TICK)
     # The launcher is the command's parent now, and says how it has ended.
     deadline = time.monotonic() + _PATIENCE
     while not os.path.exists(os.path.join(folder, "ended.json")) and time.monotonic() < deadline:

@@ -251,6 +251,8 @@ def _recorder(ground: Ground, begun: Begun, options: Options) -> None:
     try:
         os.close(ground.snapshot[0])
         os.close(ground.watched[1])
+        if ground.post is not None:
+            os.close(ground.post.descriptor)  # else nobody would see that the watcher was killed
         from vestige.record.code import CodeOfRun
 
         code = CodeOfRun(begun.place, options.config)

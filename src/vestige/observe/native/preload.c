@@ -86,8 +86,10 @@ static int look_at_library(struct dl_phdr_info *library, size_t size, void *give
     (void)size;
     (void)given;
     const char *name = library->dlpi_name;
+    if (!name || !strchr(name, '/')) /* the program, or what the kernel puts in */
+        return 0;
     for (size_t at = 0; at < sizeof system / sizeof *system; at++)
-        if (!name || name[0] != '/' || starts(name, system[at]))
+        if (starts(name, system[at]))
             return 0;
     if (strcmp(name, library_path) != 0)
         see_open(AT_FDCWD, name, O_RDONLY | O_CLOEXEC);
@@ -643,7 +645,6 @@ static void see_call(long number, long a, long b, long c, long d, long e) {
 
 EXPORT long observed_syscall(long number, long a, long b, long c, long d, long e, long f) __asm__("syscall");
 
-/* The last statement is a jump: a call that returns twice, as vfork(2) does, must find no frame of ours. */
 EXPORT long observed_syscall(long number, long a, long b, long c, long d, long e, long f) {
 #ifdef SYS_io_uring_setup
     if (number == SYS_io_uring_setup && watching()) {

@@ -42,10 +42,23 @@ static uint64_t own_linker(void) {
     return name && look_at(name, &found, 0) ? key_of(&found) : 0;
 }
 
+/* Go's linker leaves a note with its name. */
 static bool is_go(int file, const ElfW(Phdr) *header) {
-    char note[16];
-    return header->p_type == PT_NOTE && header->p_filesz >= sizeof note && read_at(file, note, sizeof note, header->p_offset) &&
-           memcmp(note + 12, "Go\0", 4) == 0;
+    char notes[512];
+    size_t length = header->p_filesz < sizeof notes ? header->p_filesz : sizeof notes;
+    if (header->p_type != PT_NOTE || !read_at(file, notes, length, header->p_offset))
+        return false;
+    for (size_t at = 0; at + sizeof(ElfW(Nhdr)) + 4 <= length;) {
+        ElfW(Nhdr) note;
+        memcpy(&note, notes + at, sizeof note);
+        at += sizeof note;
+        if (note.n_namesz == 4 && memcmp(notes + at, "Go\0", 4) == 0)
+            return true;
+        if (note.n_namesz > length || note.n_descsz > length)
+            return false;
+        at += ((note.n_namesz + 3) & ~3U) + ((note.n_descsz + 3) & ~3U);
+    }
+    return false;
 }
 
 /* Whether it needs the library of AddressSanitizer, which wants to be the first one loaded unless told otherwise. */
