@@ -127,7 +127,7 @@ class Recorder:
         self._context = self._resumed()
         self._environments = surroundings.Environments(place, self._objects)
         self._code: CodeOfRun | None = None
-        self._late: set[str] = set()
+        self._late: dict[str, Stat] = {}
         self._streams: dict[str, Any] = {}
 
     def claim(self) -> bool:
@@ -216,7 +216,7 @@ class Recorder:
             if content is not None:
                 self._keep(path, content, signature)
             elif found is not None and path not in self._digests.too_large:
-                self._late.add(path)
+                self._late[path] = signature
 
     def _keep(self, path: str, content: Digest, signature: Stat) -> None:
         if not self._digests.kept(content) and self._keeper.keep(path, content, signature.size):
@@ -366,7 +366,8 @@ class Recorder:
         streams, stdin, outputs = surroundings.streams(self._folder, self._streams, self._objects, self._place, self._digests.at)
         closed = self._closed()
         ended = self._active.ended()
-        late = tuple(f"{path} changed before it could be hashed" for path in sorted(self._late))
+        lost = sorted(path for path, signature in self._late.items() if self._digests.known(signature) is None)
+        late = tuple(f"{path} changed before it could be hashed" for path in lost)
         contacts, escaped = surroundings.escaped(conclusion, self._method)
         return compose.Parts(
             started=self._started,
