@@ -98,7 +98,7 @@ def compose(parts: Parts) -> Run:
             method=parts.method,
             refused=parts.refused,
             gaps=tuple(dict.fromkeys((*parts.gaps, *conclusion.gaps))),
-            denied=_denied() if parts.method in ("notify", "ptrace") else (),
+            denied=_denied(parts.method),
             unreadable=parts.unreadable,
             events=conclusion.events,
             raw=parts.raw,
@@ -162,9 +162,12 @@ class _Moments:
         return Moment(seq, f"{text}{fraction:06}Z")
 
 
-def _denied() -> tuple[str, ...]:
-    """What the filter answers with ENOSYS: calls that would pass it by. Of x86, the third of its ways into the kernel."""
-    return ("io_uring_setup", "x32") if hasattr(os, "uname") and os.uname().machine == "x86_64" else ("io_uring_setup",)
+def _denied(method: str) -> tuple[str, ...]:
+    """What is answered with ENOSYS, since it would pass us by; by a filter also the third of x86's ways into the kernel."""
+    if method not in ("notify", "ptrace", "preload"):
+        return ()
+    filtered = method != "preload" and os.uname().machine == "x86_64"
+    return ("io_uring_setup", "x32") if filtered else ("io_uring_setup",)
 
 
 def _kind(started: Mapping[str, Any]) -> Kind:
