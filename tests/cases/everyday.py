@@ -113,7 +113,7 @@ SHELLS: Mapping[str, Program] = {
         """
         exec 2> /dev/null; set -m; sleep 30 & kill -STOP $!; until jobs -s | grep -q sleep; do sleep 0.01; done; jobs; bg
         kill %1; wait %1; echo $?; trap 'echo told' USR1; kill -USR1 $$; trap 'echo leaving' EXIT
-        (sleep 0.1; exit 3) & wait -n; echo $?; (read a < /dev/null; exit 4) & fg; echo $?; exit 9
+        (sleep 0.1; exit 3) & wait -n; echo $?; exit 9
         """,
         code=9,
         says=b"143\ntold\n3\n",
