@@ -56,6 +56,14 @@ OPENING: dict[str, Case] = {
     "A4 truncated while opened for both is an output only": (
         [w("a.h5", v(1), HDF5)], {"a.h5": v(1, 1)}, ["out write a.h5 1.1 over 1.0"],
     ),
+    "A4b opened for both, and emptied before it was read": (
+        [w("a.h5", v(1), RDWR), event("n", "a.h5", flags=1), w("a.h5", v(1), HDF5)], {"a.h5": v(1, 1)},
+        ["out write a.h5 1.1 over 1.0"],
+    ),
+    "A4c opened twice for both, and read the first time": (
+        [w("a.h5", v(1), RDWR), w("a.h5", v(1), RDWR), event("n", "a.h5", flags=1), w("a.h5", v(1), HDF5)], {"a.h5": v(1, 1)},
+        ["in update a.h5 1.0", "out update a.h5 1.1 over 1.0"],
+    ),
     "A5 opened for both and left alone is an input only": ([w("a.h5", v(1), RDWR)], {"a.h5": v(1)}, ["in read a.h5 1.0"]),
     "A6 changed in place is both": (
         [w("a.h5", v(1), RDWR)], {"a.h5": v(1, 1)}, ["in update a.h5 1.0", "out update a.h5 1.1 over 1.0"],

@@ -230,6 +230,7 @@ class Follower:
             return
         if mode == os.O_RDWR:
             file.state |= lifecycle.UPDATED
+            file.updates += 1
         if flags & _O_APPEND:
             file.state |= lifecycle.APPENDED
         elif mode == os.O_WRONLY:
@@ -283,10 +284,17 @@ class Follower:
         self._written(file, seq, pid)
 
     def _unused(self, event: Event) -> None:
-        """An inherited descriptor stands where it stood: it was not read. (Whoever read the file by name has another.)"""
+        """An inherited descriptor stands where it stood: it was not read. (Whoever read the file by name has another.)
+
+        Or a file that was opened for reading and writing, so many times, is emptied by who has not read it.
+        """
         name = self._paths.lead(event.path, event.seq, self._processes.position(event.pid)) if event.path else NOTHING
         file = self._names.at.get(name)
-        if file is not None and file.first_read == file.last_read:
+        if file is not None and event.flags:
+            file.updates -= event.flags
+            if file.updates <= 0:
+                file.state &= ~lifecycle.UPDATED
+        elif file is not None and file.first_read == file.last_read:
             file.state &= ~lifecycle.READ
             self._wanted.pop(id(file), None)
 

@@ -25,7 +25,7 @@ line is ignored.
 | `a` | looked for with open(2), and absent | the name | | | | |
 | `h` | digest taken just before a change | the file | | 1: bytes are kept | when hashed | digest; null: over budget |
 | `i` | inherited descriptor that is a regular file | the file | | open(2) flags | at the start | descriptor number |
-| `n` | an inherited descriptor was not read: in the end it stands where it stood | the file | | | | descriptor number |
+| `n` | not read: what it inherited, or opened for both and now empties | the file | | how often it was opened so | | descriptor |
 | `c` | a connection is made | | | 1: to a process of the run itself | | endpoint |
 | `g` | a gap: something may have escaped | | | | | what |
 | `e` | the command ended | | | wait status | | |

@@ -32,6 +32,8 @@ class File:
     state = 0
     digest: str | None = None
     kept = False
+    #: how many times it was opened for reading and writing
+    updates = 0
     first_read = last_read = first_write = last_write = 0
     readers: set[int] | None = None
     writers: set[int] | None = None

@@ -26,6 +26,7 @@ from vestige.observe import connections, notify
 from vestige.observe.callers import AT_FDCWD as _HERE
 from vestige.observe.callers import Callers, link
 from vestige.observe.lines import FLUSH_MARK, five, utf8
+from vestige.observe.tentative import Tentative
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -90,6 +91,7 @@ class Watch:
         self._listeners = connections.Listeners()
         self._connected: set[tuple[int, str]] = set()
         self._closed: set[str] = set()
+        self._tentative = Tentative()
         self._listener = listener
         self._message = shared.slot(0)
         self._head = self._message[: notify.MESSAGE.size]
@@ -259,7 +261,13 @@ class Watch:
             return False
         if not self._save(message, path, found, needed=not flags & os.O_TRUNC):
             return False
-        self.note("w", self.notes.process(thread), path, flags=flags, signature=found)
+        process, file = self.notes.process(thread), (found.st_dev, found.st_ino)
+        if flags & os.O_ACCMODE == os.O_RDWR and path not in self.notes.created:
+            if not flags & os.O_TRUNC:
+                self._tentative.opened(process, file)
+            elif unread := self._tentative.truncated(process, file):
+                self.note("n", process, path, flags=unread)
+        self.note("w", process, path, flags=flags, signature=found)
         return True
 
     def _open_to_read(self, thread: int, path: str, flags: int) -> bool:

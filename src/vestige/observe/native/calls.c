@@ -110,6 +110,16 @@ static bool must_save(struct watcher *watcher, const struct path *path, const st
     return !done;
 }
 
+/* Opened for both, where it was before the run: Python looks whether it is read before it is truncated (`tentative.py`). */
+static bool may_be_tentative(struct watcher *watcher, const struct path *path, int64_t flags) {
+    if ((flags & O_ACCMODE) != O_RDWR)
+        return false;
+    pthread_mutex_lock(&watcher->lock);
+    bool made = has(&watcher->sets[CREATED], path_key(path));
+    pthread_mutex_unlock(&watcher->lock);
+    return !made;
+}
+
 static enum verdict open_call(struct work *work, uint32_t thread, const struct path *path, int64_t flags) {
     struct watcher *watcher = work->watcher;
     if (flags & O_PATH)
@@ -137,7 +147,7 @@ static enum verdict open_call(struct work *work, uint32_t thread, const struct p
             return GO_ON;
         if (!(flags & (O_ACCMODE | O_TRUNC)))
             return open_to_read(work, thread, path, flags & ~(int64_t)O_CREAT);
-        if (holds(watcher, path) || must_save(watcher, path, &found))
+        if (holds(watcher, path) || must_save(watcher, path, &found) || may_be_tentative(watcher, path, flags))
             return LEAVE;
     }
     struct process process = process_of(work, thread, false);
