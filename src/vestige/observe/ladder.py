@@ -117,6 +117,8 @@ def ptrace_refused() -> tuple[Refusal | None, tuple[str, ...]]:
             return None, ()
         names = ", ".join(found.silent)
         return None, (f"a filter above this process takes some calls from the tracer: {names}",)
+    if found.filter:
+        return Refusal(f"no filter can be installed ({os.strerror(found.refused)})", _SANDBOX), ()
     if found.refused == errno.EIO:
         return Refusal("its stops do not arrive: a filter above us, or an emulator, takes the calls from it"), ()
     scope = _scope()

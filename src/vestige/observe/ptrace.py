@@ -45,13 +45,14 @@ class _Happening(ctypes.Structure):
 
 
 class Tried:
-    """What came of trying: the errno of a refusal (0: none), and the calls that did not stop."""
+    """What came of trying: the errno of a refusal (0: none), whether of the filter, and the calls that did not stop."""
 
-    __slots__ = ("refused", "silent")
+    __slots__ = ("filter", "refused", "silent")
 
-    def __init__(self, refused: int, silent: tuple[str, ...] = ()) -> None:
+    def __init__(self, refused: int, silent: tuple[str, ...] = (), *, filter_: bool = False) -> None:
         self.refused = refused
         self.silent = silent
+        self.filter = filter_
 
 
 def library() -> ctypes.CDLL | None:
@@ -152,7 +153,7 @@ def _watched(child: int, socket: object) -> Tried:
     if not said:
         return Tried(errno.EIO)
     if said[0]:
-        return Tried(said[0])
+        return Tried(said[0], filter_=True)
     silent = tuple(name for at, name in enumerate(_TRIED) if at not in stopped)
     return Tried(errno.EIO if _TRIED[0] in silent else 0, silent)
 
