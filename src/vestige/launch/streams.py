@@ -111,6 +111,8 @@ class Streams:
         self.channels: list[Channel] = []
         #: for each number, the descriptor that the command gets; None: as it is
         self.given: list[int | None] = [one.descriptor if one.descriptor > 2 else None for one in standards]
+        #: further descriptors that lead where one of the three does (`3>&1`), and what the command gets there
+        self.doubles: list[tuple[int, int]] = []
         #: whether we have let go of what the command alone is to hold
         self.let_go_of = False
         self._offset: int | None = None
@@ -133,6 +135,19 @@ class Streams:
                 channel = made[one.identity] = Channel(NAMES[one.number], one.descriptor)
                 self.channels.append(channel)
             self.given[one.number] = channel.writer
+        if made or self.terminal is not None:
+            self._find_doubles(made)
+
+    def _find_doubles(self, made: dict[tuple[int, int], Channel]) -> None:
+        """What is written by another descriptor to the same place must neither overtake the rest nor fall behind it."""
+        shown = {one.identity for one in self.standards if self.terminal is not None and one.kind == "terminal"}
+        for number in _inherited():
+            one = Standard(number, number)
+            channel = made.get(one.identity)
+            if self.terminal is not None and one.identity in shown:
+                self.doubles.append((number, self.terminal.slave))
+            elif channel is not None and one.flags & os.O_ACCMODE:
+                self.doubles.append((number, channel.writer))
 
     def _open_terminal(self) -> None:
         """A terminal of ours in place of the user's, or of its output, or none: see `vestige.launch.terminal`."""
