@@ -146,6 +146,10 @@ def _become(path: str, argv: Sequence[str], environ: Mapping[str, str]) -> None:
     try:
         os.execve(path, list(argv), environ)
     except OSError as error:
+        own = [name for name in environ if name.startswith("VESTIGE_")]
+        if error.errno == errno.E2BIG and own:
+            # As many words as there is room for: that there be less room because of us is not the command's fault.
+            _become(path, argv, {name: word for name, word in environ.items() if name not in own})
         # A text without `#!`: every shell hands it to sh, and so does execvp(3). What is no text has a zero in its first line.
         if error.errno != errno.ENOEXEC or b"\0" in _beginning(path).split(b"\n", 1)[0]:
             raise
@@ -169,6 +173,8 @@ def _take_streams(standard: Streams) -> None:
     for number, descriptor in enumerate(standard.given):
         if descriptor is not None:
             os.dup2(descriptor, number)
+    for number, descriptor in standard.doubles:
+        os.dup2(descriptor, number)
     for number in standard.closed:
         if standard.given[number] is None:
             try:
