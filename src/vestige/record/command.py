@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 _PATIENCE = 1.0  # seconds that the exit status may wait for the record to be complete
 _PR_SET_CHILD_SUBREAPER = 36
+_DESCRIPTORS = 24  # how many files we open at a time, at most
+_MANY = 1024  # that nobody looks twice where it is likely enough
 #: What keeps a command from starting because of us: nobody answers for its filter any more, or we hold too much open.
 _OURS = frozenset({errno.ENOSYS, errno.EPIPE, errno.EMFILE, errno.ENFILE})
 
@@ -79,6 +81,7 @@ def _run(program: str, argv: Sequence[str], environ: dict[str, str], options: Op
 
     try:
         standard.open(begun.folder if begun else None, options.config.streams)
+        _make_sure_of_room()
         ours, theirs = _socket.socketpair()
         done_read, done_write = os.pipe()
         _become_subreaper()
@@ -248,6 +251,13 @@ def _never_started(begun: Begun, options: Options, code: int, problem: str) -> N
         recorder.finish(begun.folder, options.config, nothing_ran=True)
     except (OSError, VestigeError):
         pass  # a full disk: the next command tries again
+
+
+def _make_sure_of_room() -> None:
+    """Raise OSError where so few files may be open that the watcher would get into trouble, and the command with it."""
+    limit = os.sysconf("SC_OPEN_MAX")
+    if 0 <= limit < _MANY and limit - len(os.listdir("/proc/self/fd" if sys.platform == "linux" else "/dev/fd")) < _DESCRIPTORS:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
 
 
 def _become_subreaper(whether: int = 1) -> None:
