@@ -106,3 +106,42 @@ def test_a_program_in_a_terminal_knows_of_no_difference(tmp_path: Path, inspect:
 )
 def test_the_screen_is_the_same(tmp_path: Path, program: Program, steps: Sequence[Step]) -> None:
     both_in_a_terminal(tmp_path, program, steps)
+
+
+@pytest.mark.parametrize("around", ['("$@") 3>&1 | cat', '"$@" 2>&1 3>&1 | cat', '"$@" 3>&1 2>&1'])
+def test_what_is_written_by_several_descriptors_keeps_its_order(tmp_path: Path, around: str) -> None:
+    script = "for i in 1 2 3 4 5 6 7 8 9; do echo a$i; echo b$i >&3; echo c$i >&2; done"
+    both(tmp_path, sh(script, says=b"a1\n"), around=around)
+
+
+def test_what_is_written_by_several_descriptors_keeps_its_order_in_a_terminal(tmp_path: Path) -> None:
+    script = "for i in 1 2 3 4 5 6 7 8 9; do echo a$i; echo b$i >&3; echo c$i >&2; done; read a <&4; echo $a"
+    both_in_a_terminal(tmp_path, sh(script, says=b"a1\r\nb1\r\nc1\r\n"), ((b"c9", b"typed\n"),), around='"$@" 3>&1 4<&0')
+
+
+@pytest.mark.parametrize("limit", [8, 9, 10, 11, 12, 13, 14, 15, 16, 20, 24, 28, 32, 40])
+def test_where_few_files_may_be_open_the_command_runs_all_the_same(tmp_path: Path, limit: int) -> None:
+    around = f'exec 5>&- 6>&- 7>&- 8>&- 9>&-; ulimit -n {limit}; "$@"'
+    both(tmp_path, sh("cat in; ulimit -n; exit 3", {"in": "x"}, code=3, says=b"x"), around=around, method=None)
+
+
+def test_a_command_line_that_leaves_no_room_for_variables_of_ours(tmp_path: Path) -> None:
+    words = ["x" * 100_000] * 20
+    while not _fits([*words, ""]):
+        words.pop()
+    room = max(size for size in (1 << 17 >> shift for shift in range(2, 17)) if _fits([*words, "x" * size]))
+    for step in (room >> shift for shift in range(1, 17)):
+        room += step if _fits([*words, "x" * (room + step)]) else 0
+    script = "import os, sys; sys.argv = ['vestige', 'run', 'sh', '-c', 'echo $#; exit 5', *['x' * 100_000] * {}, 'x' * {}];"
+    start = " from vestige.cli import main; sys.exit(main())"
+    done = subprocess.run(
+        [sys.executable, "-c", script.format(len(words), room - 60) + start], cwd=tmp_path, capture_output=True, check=False
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (5, b"%d\n" % len(words), b"")
+
+
+def _fits(words: Sequence[str]) -> bool:
+    try:
+        return subprocess.run(["/bin/sh", "-c", ":", *words], check=False).returncode == 0
+    except OSError:
+        return False
