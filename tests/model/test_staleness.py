@@ -216,3 +216,20 @@ def test_what_lies_as_recorded_is_never_called_modified_and_stale_names_a_cause(
             assert result.state in ("fresh", "stale", "possibly stale")
             assert bool(result.causes) == (result.state != "fresh")
             assert any(cause.sure for cause in result.causes) == (result.state == "stale")
+
+
+def test_what_a_step_would_find_otherwise_makes_what_it_made_and_what_follows_possibly_stale() -> None:
+    found = disk(train_csv="d", train_py="s", clf="m", test_csv="t", plot_toml="c", roc_png="p")
+    lineage = upstream(pipeline(), ask("roc.png@p"))
+    listing = Cause("data", "added", names=("data.csv",), count=1)
+    judged = judge(lineage, lambda path: found[path], lambda _: [], lambda run: [listing] if run.id == "train" else [])
+    unsure = FileState("possibly stale", (Cause("data", "added", sure=False, names=("data.csv",), count=1),))
+    assert {file.path: judged.of(file) for step in lineage.steps for file in step.outputs} == {"clf": unsure, "roc.png": unsure}
+
+
+def test_a_sure_cause_stands_before_what_a_step_would_find_otherwise() -> None:
+    found = disk(train_csv="other", train_py="s", clf="m", test_csv="t", plot_toml="c", roc_png="p")
+    lineage = upstream(pipeline(), ask("roc.png@p"))
+    judged = judge(lineage, lambda path: found[path], lambda _: [], lambda _: [Cause("conf", "appeared")])
+    state = judged.of(lineage.target)
+    assert (state.state, [cause.path for cause in state.causes]) == ("stale", ["train.csv", "conf"])

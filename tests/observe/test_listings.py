@@ -7,6 +7,7 @@ import pytest
 from tests.observe.journals import conclude, event, follow, k, m, r, u, v, w, x
 from vestige.observe.conclusion import Conclusion
 from vestige.observe.interface import Event
+from vestige.observe.listings import holds_modules
 
 PYTHON = "/usr/bin/python3.11"
 
@@ -76,7 +77,15 @@ def test_a_folder_that_is_listed_once_more_is_listed_for_its_names() -> None:
 
 def test_an_import_system_looks_once_more_into_a_folder_that_the_run_has_changed() -> None:
     events = [started(PYTHON, "a.py"), d("/p"), k("__pycache__"), d("/p", again=True)]
-    assert listed(conclude(events, {})) == []
+    assert listed(conclude([*events, r("/usr/lib/python3.11/json.py", v(1))], {})) == []
+    assert listed(conclude(events, {})) == ["/p"]  # and imports nothing then
+
+
+def test_a_folder_out_of_which_nothing_came_may_have_been_searched_for_modules() -> None:
+    conclusion = conclude([started(PYTHON, "a.py"), d("/src"), d("data"), d("data/.")], {})
+    assert [(sight.what, sight.search) for sight in conclusion.listings] == [("/p/data", False), ("/src", True)]
+    assert holds_modules(["tool", "tool.egg-info"])
+    assert not holds_modules(["a.csv", "tool"])
 
 
 def test_a_build_tool_lists_for_files_of_the_kinds_that_it_used() -> None:

@@ -14,7 +14,8 @@ Compares the newest version of every file that a run wrote, and the raw inputs b
     modified        differs from its record
     missing         gone (vestige forget PATH, if on purpose)
     stale           as recorded, but something upstream has changed since
-    possibly stale  something upstream cannot be compared
+    possibly stale  something upstream cannot be compared, or would be found otherwise (a folder that was listed has
+                    other names now, a file is there that was looked for in vain)
 
 On a terminal fresh files are only counted. In a pipe every file is a line: state, path, reason, between tabs.""",
     operands="[PATH…]",

@@ -216,6 +216,8 @@ def summarise(run: Run) -> Summary:
         tags=run.tags,
         note=run.note,
         gaps=len(run.observation.gaps) if run.observation else 0,
+        listings=run.listings,
+        absent=run.absent,
     )
 
 

@@ -8,7 +8,8 @@ stale if an input of its step is not what the step read, or is itself stale. Thr
 - a change upstream of a file that was changed by hand: what was read is gone, and that alone is said.
 
 Where it cannot be told (a raw input is gone or was never hashed, or a file may come from several runs), what was made is
-possibly stale.
+possibly stale. So it is where a step would find something else around it: a folder that it listed has other names now, or a
+file is there that it looked for in vain.
 """
 
 from __future__ import annotations
@@ -18,11 +19,13 @@ from typing import Literal
 
 from vestige.model.files import Digest, Use
 from vestige.model.lineage import File, Lineage, Origin
+from vestige.model.summary import Summary
 from vestige.model.values import replace, value
 
 State = Literal["fresh", "modified", "missing", "stale", "possibly stale", "unknown"]
-#: What is wrong with the file that a cause names. `replaced`: a later run wrote it anew; `unknown`: it cannot be compared.
-Wrong = Literal["modified", "replaced", "missing", "unknown"]
+#: What is wrong with the file that a cause names. `replaced`: a later run wrote it anew; `unknown`: it cannot be compared;
+#: `added`, `removed`: a folder that was listed has other names now; `appeared`: it was looked for, and was not there.
+Wrong = Literal["modified", "replaced", "missing", "unknown", "added", "removed", "appeared"]
 
 #: All states, the worst first: the order of tables.
 STATES: tuple[State, ...] = ("missing", "modified", "stale", "possibly stale", "unknown", "fresh")
@@ -41,12 +44,15 @@ class Current:
 
 @value
 class Cause:
-    """Why something is stale: the file, what is wrong with it, the run that wrote it since, and whether that is sure."""
+    """Why something is stale: the file, what is wrong with it, the run that wrote it since, and whether that is sure. Of a
+    folder that was listed, `names` are those that came or went, a few of them; `count` is how many did."""
 
     path: str
     wrong: Wrong
     by: str | None = None
     sure: bool = True
+    names: tuple[str, ...] = ()
+    count: int = 0
 
 
 @value
@@ -82,11 +88,17 @@ class States:
         return (reader, _key(file)) in self.rewritten
 
 
-def judge(lineage: Lineage, current: Callable[[str], Current], writes_at: Callable[[str], Sequence[Use]]) -> States:
-    """The states of all files of an upstream lineage. `writes_at` gives all writes at a path, the newest first."""
+def judge(
+    lineage: Lineage,
+    current: Callable[[str], Current],
+    writes_at: Callable[[str], Sequence[Use]],
+    around: Callable[[Summary], Iterable[Cause]] = lambda _: (),
+) -> States:
+    """The states of all files of an upstream lineage. `writes_at` gives all writes at a path, the newest first; `around`
+    what a run would find otherwise now, beside the files that it read."""
     judgement = _Judgement(current, writes_at)
     for step in lineage.steps:
-        judgement.step(step.run.id, step.inputs)
+        judgement.step(step.run.id, step.inputs, around(step.run))
         for file in step.outputs:
             judgement.file(file)
     for file in lineage.targets:
@@ -107,9 +119,9 @@ class _Judgement:
         self.states: dict[Key, FileState] = {}
         self.rewritten: dict[tuple[str, Key], FileState] = {}
 
-    def step(self, run: str, inputs: Iterable[File]) -> None:
+    def step(self, run: str, inputs: Iterable[File], around: Iterable[Cause]) -> None:
         """What the outputs of a step inherit."""
-        causes: dict[tuple[str, Wrong], Cause] = {}
+        causes: dict[tuple[str, Wrong], Cause] = {(cause.path, cause.wrong): replace(cause, sure=False) for cause in around}
         more = False
         for file in inputs:
             state = self.file(file).state

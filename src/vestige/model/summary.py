@@ -22,7 +22,8 @@ class Summary:
     """What lists and lineage need of a run, without its files: a row of the index.
 
     `label` is what the step is called, `dirty` whether uncommitted changes belonged to its code,
-    `inputs` and `outputs` count its uses in the roles data, config and code.
+    `inputs` and `outputs` count its uses in the roles data, config and code. `listings` and `absent` are the lists of what
+    it looked at beside the files that it read.
     """
 
     id: str
@@ -49,6 +50,8 @@ class Summary:
     tags: tuple[str, ...] = ()
     note: str | None = None
     gaps: int = 0
+    listings: Digest | None = None
+    absent: Digest | None = None
 
 
 def short(run_id: str) -> str:

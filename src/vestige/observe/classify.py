@@ -427,12 +427,12 @@ class Follower:
                 self._listed.append(name)
             self._see(self._listings, name, event.seq, event.pid)
             process, relative = self._processes.position(event.pid), (event.path or "").endswith(("/.", "/"))
-            self._looks.setdefault(name, set()).add(listings.Look(process, relative, bool(event.flags)))
+            self._looks.setdefault(name, set()).add(listings.Look(process, relative, bool(event.flags), event.seq))
 
     def _depended_on(self, setting: Setting) -> tuple[Sight, ...]:
         found = listings.depended_on(self._looks, self._processes.all, self._names, setting)
         sights = _sights({path: sight for path, sight in self._listings.items() if path in found})
-        return tuple(sight._replace(like=found[sight.what].like) for sight in sights)
+        return tuple(sight._replace(like=found[sight.what].like, search=found[sight.what].search) for sight in sights)
 
     def _miss(self, event: Event) -> None:
         name = self._paths.name(event.path)

@@ -84,13 +84,15 @@ class Execution(NamedTuple):
 
 class Sight(NamedTuple):
     """A path that was looked for and absent, a directory that was listed, an endpoint that was connected to. `like`: of a
-    directory, the suffixes of the names that count; all count where there are none."""
+    directory, the suffixes of the names that count; all count where there are none. `search`: an interpreter may have looked
+    there for a module only."""
 
     what: str
     first: int
     last: int
     by: tuple[int, ...]
     like: tuple[str, ...] = ()
+    search: bool = False
 
 
 class Hidden(NamedTuple):

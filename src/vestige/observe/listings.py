@@ -27,18 +27,21 @@ if TYPE_CHECKING:
 
 
 class Look(NamedTuple):
-    """That a process listed a folder: whether it named it relative to where it stood, and whether it did so once more."""
+    """That a process listed a folder: whether it named it relative to where it stood, whether it did so once more, and when."""
 
     process: int
     relative: bool
     again: bool
+    seq: int = 0
 
 
 class Folder(NamedTuple):
-    """A folder on whose names the run depends: only files with one of these suffixes count, if there are any."""
+    """A folder on whose names the run depends: only files with one of these suffixes count, if there are any. `search`: an
+    interpreter may have looked for a module there in vain."""
 
     path: str
     like: tuple[str, ...] = ()
+    search: bool = False
 
 
 class Content(NamedTuple):
@@ -58,8 +61,8 @@ def depended_on(
         if path in ("/", setting.home, *setting.temporary) or path in names.folders:
             continue
         kinds = {_kind(look, path, processes, used) for look in by}
-        if "names" in kinds:
-            found[path] = Folder(path)
+        if "names" in kinds or "search" in kinds:
+            found[path] = Folder(path, search="names" not in kinds)
         elif "build" in kinds and (like := used.suffixes(path)):
             found[path] = Folder(path, like)
     return found
@@ -105,6 +108,13 @@ class _Used:
                         self._imported.setdefault(reader, set()).update(folders)
         return folder in self._imported.get(process, ())
 
+    def imports_after(self, process: int, seq: int) -> bool:
+        """Whether a process has read modules after a moment."""
+        return any(
+            file.last_read > seq and file.readers and process in file.readers and file.origin and file.origin.endswith(_MODULES)
+            for file in self._names.files
+        )
+
     def changed(self, folder: str) -> bool:
         """Whether the run has put something into a folder, so that an import system looks again."""
         below = folder + "/"
@@ -132,7 +142,7 @@ def _folders_of_module(path: str) -> tuple[str, ...]:
 
 
 def _kind(look: Look, path: str, processes: Sequence[Process], used: _Used) -> str:
-    """Why a process lists a folder: for its `names`, to `build` something, or for its own ends."""
+    """Why a process lists a folder: for its `names`, to `build` something, perhaps to `search` a module, or for its own ends."""
     process = processes[look.process] if look.process >= 0 else None
     program = os.path.basename((process.executable or process.name) if process is not None else "")
     if program in _BUILDERS:
@@ -141,9 +151,9 @@ def _kind(look: Look, path: str, processes: Sequence[Process], used: _Used) -> s
         return "aside"
     if process is None or not program.startswith(_INTERPRETERS) or look.relative:
         return "names"
-    if look.again and not used.changed(path):
+    if look.again and not (used.changed(path) and used.imports_after(look.process, look.seq)):
         return "names"
-    return "aside" if path == _first_on_path(process) or used.imported(look.process, path) else "names"
+    return "aside" if path == _first_on_path(process) or used.imported(look.process, path) else "search"
 
 
 def _first_on_path(process: Process) -> str | None:
@@ -152,6 +162,11 @@ def _first_on_path(process: Process) -> str | None:
     if command.script is None:
         return process.cwd
     return os.path.dirname(os.path.normpath(os.path.join(process.cwd or "/", command.script)))
+
+
+def holds_modules(names: Iterable[str]) -> bool:
+    """Whether a folder with these names is one to search for modules."""
+    return any(name.endswith((".py", ".egg-info", ".dist-info", ".pth")) for name in names)
 
 
 _MODULES = (".py", ".pyc", ".so", ".pyd")

@@ -15,6 +15,7 @@ from vestige.model.links import Linker, asked_for
 from vestige.model.run import Summary
 from vestige.model.staleness import STATES, FileState, States, judge
 from vestige.model.values import value
+from vestige.ops.around import Around
 from vestige.ops.disk import Disk
 from vestige.ops.project import Project
 from vestige.store.interface import Index
@@ -54,7 +55,7 @@ def status(project: Project, paths: Sequence[str] = (), *, unknown: str | None =
     lineage = upstream_of(index, [_version(use) for use in newest])
     disk = Disk(project)
     disk.look_at(lineage)
-    states = judge(lineage, disk, lambda path: index.uses_at(path, written=True))
+    states = judge(lineage, disk, lambda path: index.uses_at(path, written=True), Around(project))
     removed = project.records.removed()
     gone = _Gone(index)
     entries = [

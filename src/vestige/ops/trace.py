@@ -16,6 +16,7 @@ from vestige.model.lineage import File, Lineage, Lookup, Origin, Version, downst
 from vestige.model.links import Linker, asked_for
 from vestige.model.staleness import States, judge
 from vestige.model.values import replace, value
+from vestige.ops.around import Around
 from vestige.ops.disk import Disk
 from vestige.ops.project import Project
 
@@ -97,7 +98,7 @@ class _Question:
             whole = upstream(lookup, version)
         disk = Disk(self.project)
         disk.look_at(whole)
-        return judge(whole, disk, lambda path: lookup.uses_at(path, written=True))
+        return judge(whole, disk, lambda path: lookup.uses_at(path, written=True), Around(self.project))
 
 
 def _elsewhere(here: _Question, ask: Callable[[_Question], Trace | None]) -> Trace | None:

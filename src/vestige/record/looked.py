@@ -7,6 +7,7 @@ from itertools import islice
 
 from vestige.model import plain, wire
 from vestige.observe.conclusion import Conclusion
+from vestige.observe.listings import holds_modules
 from vestige.record.context import relative
 
 TYPE_CHECKING = False
@@ -44,6 +45,8 @@ def listings(
             continue  # removed by the run
         listed = names[sight.what] if sight.what in names else names_in(sight.what)
         found = content(sight.what, listed)
+        if sight.search and holds_modules(found.names or ()):
+            continue
         left -= len(found.names or ())
         entry: dict[str, object] = {"path": relative(sight.what, root)}
         if found.names is not None and left >= 0:

@@ -74,6 +74,10 @@ def _why(entry: Entry, now: float) -> str:
 
 def _cause(cause: Cause, name: Any) -> str:
     path = name(cause.path)
+    if cause.wrong in _LISTED:
+        shown = ", ".join(name(one) for one in cause.names)
+        more = f" and {cause.count - len(cause.names):,} more" if cause.count > len(cause.names) else ""
+        return f"{path}/ {_LISTED[cause.wrong]} {shown}{more}"
     if cause.wrong == "replaced" and cause.by is not None:
         return f"{path} rewritten by {short(cause.by)}"
     return f"{path} {_SAID[cause.wrong]}"
@@ -84,7 +88,10 @@ _SAID = {
     "replaced": "was rewritten",
     "missing": "is missing",
     "unknown": "cannot be compared",
+    "appeared": "is there now",
 }
+#: Of a folder that was listed, before the names.
+_LISTED = {"added": "was listed without", "removed": "was listed with"}
 
 
 def _row(state: str, name: str, why: str, style: Style) -> list[Cell]:
@@ -109,9 +116,17 @@ def _entry(entry: Entry) -> dict[str, Any]:
         "input": entry.input,
         "run": entry.run.id if entry.run is not None else None,
         "files": entry.members,
-        "causes": [_path(one.path) | {"wrong": one.wrong, "by": one.by, "sure": one.sure} for one in entry.state.causes],
+        "causes": [cause_document(one) for one in entry.state.causes],
         "more_causes": entry.state.more,
     }
+
+
+def cause_document(cause: Cause) -> dict[str, Any]:
+    """A cause, as `docs/lineage.md` describes it."""
+    found = _path(cause.path) | {"wrong": cause.wrong, "by": cause.by, "sure": cause.sure}
+    if cause.names:
+        found |= {"names": [_path(name)["path"] for name in cause.names], "count": cause.count}
+    return found
 
 
 def _path(path: str) -> dict[str, Any]:
@@ -119,4 +134,4 @@ def _path(path: str) -> dict[str, Any]:
     return {"path": text, "encoding": "percent"} if escaped else {"path": text}
 
 
-__all__ = ["FORMAT", "document", "lines", "table"]
+__all__ = ["FORMAT", "cause_document", "document", "lines", "table"]

@@ -13,6 +13,7 @@ from vestige.model.run import Summary, short
 from vestige.model.staleness import STATES, FileState
 from vestige.model.values import value
 from vestige.ops.trace import Trace
+from vestige.report.status import cause_document
 from vestige.report.style import printable, quoted
 
 #: The version of the JSON document. It counts up when a key changes its meaning or goes; new keys may come at any time.
@@ -173,7 +174,7 @@ def _file(trace: Trace, file: File, reader: str | None = None) -> dict[str, Any]
         "origins": [{"run": origin.run} | _path(origin.path) for origin in file.origins],
     }
     if state.causes:
-        found["causes"] = [_path(one.path) | {"wrong": one.wrong, "by": one.by, "sure": one.sure} for one in state.causes]
+        found["causes"] = [cause_document(one) for one in state.causes]
         found["more_causes"] = state.more
     for key, said in (("clock", file.clock), ("circular", file.knotted), ("removed", file.removed)):
         if said:

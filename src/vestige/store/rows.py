@@ -40,7 +40,7 @@ class UseRow(NamedTuple):
 
 
 class RunRow(NamedTuple):
-    """A run as the index stores it; the last six are texts that come again and again."""
+    """A run as the index stores it; the last eight are texts that come again and again."""
 
     id: str
     name: Text
@@ -66,6 +66,8 @@ class RunRow(NamedTuple):
     commit: Text
     snapshot: Text
     environment: Text
+    listings: Text
+    absent: Text
 
 
 class Row(NamedTuple):
@@ -119,6 +121,8 @@ def _run(document: wire.Document, uses: list[UseRow]) -> RunRow:
         commit=code.get("commit"),
         snapshot=code.get("snapshot"),
         environment=document.get("environment"),
+        listings=document.get("listings"),
+        absent=document.get("absent"),
     )
     if not _fits(tuple(map(type, row)), _RUN) or not (
         _LEAST <= row.sequence <= _MOST and _LEAST <= (row.exit_code or 0) <= _MOST
@@ -177,7 +181,7 @@ _TYPES: dict[str, frozenset[type]] = {
     "N": frozenset({int, str}),
 }
 _USE = "SssINNiIiIIIs"
-_RUN = "SsSSSifIssSiiIIssIssssss"
+_RUN = "SsSSSifIssSiiIIssIssssssss"
 _LINKED = frozenset(code for name, code in _ROLE.items() if name in LINKED_ROLES)
 
 

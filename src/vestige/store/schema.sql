@@ -3,6 +3,7 @@
 --
 -- Versions
 --   1  2026-11  the first
+--   2  2026-11  run.listings, run.absent
 
 -- What the index is of: store = the path of the store (or of the catalogue) whose records it holds.
 CREATE TABLE IF NOT EXISTS about (
@@ -48,12 +49,14 @@ CREATE TABLE IF NOT EXISTS run (
   tags      TEXT,               -- a zero byte between two; with what notes added
   note      TEXT,
   gaps      INTEGER NOT NULL,
-  host        INTEGER,          -- words, as are the five that follow
+  host        INTEGER,          -- words, as are the seven that follow
   boot        INTEGER,
   user        INTEGER,
   "commit"    INTEGER,
   snapshot    INTEGER,
   environment INTEGER,
+  listings    INTEGER,          -- the object that lists the folders that it listed
+  absent      INTEGER,          -- the object that lists the files that it looked for in vain
   place     INTEGER,            -- in a catalogue
   first_use INTEGER NOT NULL,   -- its uses are the rows of use from this one
   last_use  INTEGER NOT NULL    --   to this one
@@ -127,4 +130,4 @@ CREATE TABLE IF NOT EXISTS log (
   offset INTEGER NOT NULL        -- bytes; the beginning of the first line that was not whole
 ) WITHOUT ROWID;
 
-PRAGMA user_version = 1;
+PRAGMA user_version = 2;

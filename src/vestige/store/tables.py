@@ -17,12 +17,13 @@ if TYPE_CHECKING:
     from vestige.model.run import Run
     from vestige.store import rows
 
-VERSION = 1
+VERSION = 2
 
 _RUN = """
 SELECT run.id, name, label, kind, status, started, duration, sequence, parent, command, cwd, exit_code, dirty,
   inputs, outputs, tags, note, gaps, host.key, host.rest, boot.key, boot.rest, user.key, user.rest,
-  "commit".key, "commit".rest, snapshot.key, snapshot.rest, environment.key, environment.rest
+  "commit".key, "commit".rest, snapshot.key, snapshot.rest, environment.key, environment.rest,
+  listings.key, listings.rest, absent.key, absent.rest
 FROM run
   LEFT JOIN word AS host ON host.key = run.host
   LEFT JOIN word AS boot ON boot.key = run.boot
@@ -30,6 +31,8 @@ FROM run
   LEFT JOIN word AS "commit" ON "commit".key = run."commit"
   LEFT JOIN word AS snapshot ON snapshot.key = run.snapshot
   LEFT JOIN word AS environment ON environment.key = run.environment
+  LEFT JOIN word AS listings ON listings.key = run.listings
+  LEFT JOIN word AS absent ON absent.key = run.absent
 """
 
 _USE = """
@@ -44,10 +47,10 @@ _NEWEST_FIRST = " ORDER BY use.time DESC, use.seq DESC, use.n DESC"
 
 #: A word whose key is held by another word breaks `rest NOT NULL`, so that nothing is ever mixed up.
 _ADD_WORD = "INSERT INTO word VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET rest = NULL WHERE rest IS NOT excluded.rest"
-_ADD_RUN = "INSERT INTO run VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_ADD_RUN = "INSERT INTO run VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 _ADD_USE = "INSERT INTO use VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 _SLOWING = ("use_digest", "use_path")
-_WORDS = 6  # how many of a run's columns, at its row's end, are words
+_WORDS = 8  # how many of a run's columns, at its row's end, are words
 
 
 class Tables:
@@ -285,7 +288,8 @@ def _use(found: tuple[Any, ...]) -> Use:
 def _summary(found: tuple[Any, ...]) -> Summary:
     run_id, name, label, kind, status, started, duration, sequence, parent, command, cwd, exit_code, dirty = found[:13]
     inputs, outputs, tags, note, gaps = found[13:18]
-    host, boot, user, commit, snapshot, environment = (_word(found[at], found[at + 1]) for at in range(18, 30, 2))
+    texts = (_word(found[at], found[at + 1]) for at in range(18, 34, 2))
+    host, boot, user, commit, snapshot, environment, listings, absent = texts
     return Summary(
         id=words.restored(run_id),
         name=_restored(name),
@@ -311,6 +315,8 @@ def _summary(found: tuple[Any, ...]) -> Summary:
         tags=columns.parted(tags),
         note=_restored(note),
         gaps=gaps,
+        listings=listings,
+        absent=absent,
     )
 
 
