@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from tests.cases.stage import TEXT, c_program, digest, project, python, recorded, used, user
-from tests.record.running import VESTIGE, last, run, use
+from tests.record.running import VESTIGE, last, records, run, use
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the kernel's help is Linux's")
 
@@ -222,6 +222,33 @@ def test_case_50_a_pipe_joins_two_commands(project: Path) -> None:
     (shell, *others) = record["processes"]
     assert {tuple(one["argv"]) for one in others} == {("cat", "in"), ("tr", "a-z", "A-Z")}
     assert {one["parent"] for one in others} == {shell["pid"]}
+
+
+def pipeline(project: Path, line: str) -> str:
+    """What `vestige trace out` says after a line of a shell, in which `vestige` is ours."""
+    subprocess.run(["sh", "-c", line.replace("vestige", " ".join(VESTIGE))], cwd=project, check=True)
+    assert len(records(project)) == line.count("vestige")
+    return subprocess.run([*VESTIGE, "trace", "out"], cwd=project, capture_output=True, text=True, check=True).stdout
+
+
+def test_case_49_two_runs_that_talk_through_a_fifo_are_linked(project: Path) -> None:
+    traced = pipeline(project, "mkfifo f; vestige run cat in > f & vestige run tr a-z A-Z < f > out; wait")
+    assert "cat in" in traced
+    assert "tr a-z A-Z" in traced
+    assert (project / "out").read_text() == TEXT.upper()
+
+
+def test_case_50_runs_of_a_pipeline_are_linked(project: Path) -> None:
+    traced = pipeline(project, "vestige run cat in | vestige run tr a-z A-Z | vestige run sort > out")
+    assert traced.index("cat in") < traced.index("tr a-z A-Z") < traced.index("sort")
+    down = subprocess.run([*VESTIGE, "trace", "--down", "in"], cwd=project, capture_output=True, text=True, check=True).stdout
+    assert "out" in down.split()
+    states = subprocess.run([*VESTIGE, "status"], cwd=project, capture_output=True, text=True, check=True).stdout
+    assert "pipe" not in states
+    (project / "in").write_text("other\n")
+    stale = subprocess.run([*VESTIGE, "status"], cwd=project, capture_output=True, text=True, check=False).stdout
+    assert "stale" in stale
+    assert "out" in stale.split()
 
 
 def test_case_51_what_the_shell_has_opened_for_the_command_is_used_by_it(project: Path) -> None:

@@ -261,8 +261,10 @@ def test_copies_are_cut_at_their_limit_and_counted_in_full(tmp_path: Path) -> No
     assert len(done.stdout) == 5001
     assert (tmp_path / "stdout").read_bytes() == b"x" * 1000
     document = json.loads((tmp_path / "streams.json").read_text())
+    pipes = document["stdout"].pop("pipe"), document["stderr"].pop("pipe")
     assert document["stdout"] == {"size": 5001, "truncated": True}
     assert document["stderr"] == {"size": 1000, "truncated": False}
+    assert pipes[0] != pipes[1]
     assert document["ended"] is True
 
 

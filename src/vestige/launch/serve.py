@@ -10,10 +10,11 @@ from __future__ import annotations
 import _signal  # type: ignore[import-not-found]  # `signal` would load enum
 import os
 import select
+import stat
 import time
 from _json import encode_basestring_ascii as quoted
 
-from vestige.launch import child, signals
+from vestige.launch import child, signals, streams
 from vestige.launch.pump import Watch
 
 TYPE_CHECKING = False
@@ -357,11 +358,14 @@ class _Launcher:
         stdin = self._standard.standards[0]
         path = "null" if stdin.path is None else quoted(stdin.path)
         parts = [f'"ended":{str(ended).lower()}']
-        parts.append(f'"stdin":{{"kind":"{stdin.kind}","path":{path},"moved":{str(self._moved).lower()}}}')
+        moved = str(self._moved).lower()
+        parts.append(f'"stdin":{{"kind":"{stdin.kind}","path":{path},"moved":{moved}{_pipe(stdin)}}}')
         for pump in self._pumps:
             copy = pump.copy
             if copy is not None:
-                parts.append(f'"{copy.name}":{{"size":{copy.size},"truncated":{str(copy.truncated).lower()}}}')
+                truncated = str(copy.truncated).lower()
+                to = next((one for one in self._standard.standards if streams.NAMES[one.number] == copy.name), None)
+                parts.append(f'"{copy.name}":{{"size":{copy.size},"truncated":{truncated}{_pipe(to)}}}')
         try:
             name = os.path.join(folder, "streams.json")
             descriptor = os.open(name + ".new", os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o666)
@@ -372,6 +376,12 @@ class _Launcher:
             os.replace(name + ".new", name)
         except OSError as error:
             self._result.unwritten = error.strerror
+
+
+def _pipe(one: streams.Standard | None) -> str:
+    """Which pipe a stream was, as JSON, or nothing: its other end may be another run's."""
+    found = None if one is None else one.signature
+    return f',"pipe":"{found.st_dev}:{found.st_ino}"' if found is not None and stat.S_ISFIFO(found.st_mode) else ""
 
 
 def _children() -> set[int]:

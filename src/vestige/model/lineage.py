@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 
+from vestige.model import pipes
 from vestige.model.files import LINKED_ROLES, Digest, Role, Use
 from vestige.model.links import RAW, TELLING_SIZE, Link, Linker, Lookup, asked_for
 from vestige.model.run import Summary
@@ -287,6 +288,8 @@ class _Up(_Walk):
         if _key(read) in node.inputs:
             return
         link = self._circles.link(read)
+        if pipes.is_pipe(read.digest) and not link.writes:
+            return  # nobody who was recorded wrote into it
         node.inputs[_key(read)] = (read, link)
         self._follow(link, node.level)
 
@@ -363,6 +366,8 @@ class _Down(_Walk):
         holds = bool(self._lookup.children(run))
         for write in sorted(self._lookup.uses_by(run, written=True), key=lambda use: (use.path, use.seq, use.digest or "")):
             if write.kind == "directory" or write.deleted:
+                continue
+            if pipes.is_pipe(write.digest) and not self._reads_of(write.digest):
                 continue
             if write.before == write.digest if write.digest is not None else write.access == "link":
                 continue

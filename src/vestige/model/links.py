@@ -22,6 +22,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Literal, Protocol
 
+from vestige.model import pipes
 from vestige.model.files import LINKED_ROLES, Digest, Use
 from vestige.model.run import Summary
 from vestige.model.values import NamedTuple, value
@@ -110,7 +111,15 @@ class Linker:
         writes = self._writes_of(read.digest)
         if not writes:
             return RAW
+        if pipes.is_pipe(read.digest):
+            return self._through(read, refused)
         return self._link_here(read, refused) or self._link_elsewhere(read, refused) or RAW
+
+    def _through(self, read: Use, refused: Collection[str]) -> Link:
+        """Everybody who wrote into a pipe: what they wrote lies in it one after the other, and all of it was read."""
+        assert read.digest is not None
+        writes = [write for at in self._writes_of(read.digest).values() for write in at if write.run not in refused]
+        return Link(tuple(write for write in writes if not self.related(read.run, write.run) and self.order(write, read)))
 
     # -- the same path -------------------------------------------------------------------------------------------------
 

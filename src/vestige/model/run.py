@@ -48,21 +48,23 @@ class FileReference:
 
 @value(kw_only=True)
 class Stdin:
-    """Where standard input came from: file, pipe, terminal, null or closed."""
+    """Where standard input came from: file, pipe, terminal, null or closed. `pipe`: which one, as in `model.pipes`."""
 
     kind: str
     path: str | None = None
     digest: Digest | None = None
+    pipe: str | None = None
     extra: Mapping[str, object] = field(default_factory=nothing)
 
 
 @value(kw_only=True)
 class Stream:
-    """What a run wrote to a standard stream, kept up to a limit. Size in bytes, of the whole."""
+    """What a run wrote to a standard stream, kept up to a limit. Size in bytes, of the whole. `pipe`: where it went."""
 
     digest: Digest | None
     size: int
     truncated: bool = False
+    pipe: str | None = None
     extra: Mapping[str, object] = field(default_factory=nothing)
 
 

@@ -17,6 +17,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Literal
 
+from vestige.model import pipes
 from vestige.model.files import Digest, Use
 from vestige.model.lineage import File, Lineage, Origin
 from vestige.model.summary import Summary
@@ -154,6 +155,8 @@ class _Judgement:
     def _compared(self, file: File) -> State:
         if file.digest is None:
             return "unknown"
+        if pipes.is_pipe(file.digest):
+            return "fresh"  # as are the steps at its other end
         if file.path not in self._found:
             self._found[file.path] = self._current(file.path)
         found = self._found[file.path]

@@ -9,6 +9,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from vestige.capture import digest
+from vestige.model import pipes
 from vestige.model.files import LINKED_ROLES, Use
 from vestige.model.lineage import File, Lineage, Version, upstream_of
 from vestige.model.links import Linker, asked_for
@@ -73,7 +74,7 @@ def _newest(index: Index) -> list[Use]:
     linker = Linker(index)
     found = []
     for use in index.outputs():
-        if use.role not in LINKED_ROLES or use.deleted or use.kind == "directory" or _is_link(use):
+        if use.role not in LINKED_ROLES or use.deleted or use.kind in ("directory", pipes.KIND) or _is_link(use):
             continue
         summary = linker.summary(use.run)
         if summary is not None and summary.kind != "reproduction" and not (use.digest is None and summary.status in _ACTIVE):

@@ -232,7 +232,10 @@ def streams(
                 data = _redacted(file.read())
             sizes = document.get(name) or {}
             found[name] = Stream(
-                digest=objects.put(data), size=sizes.get("size", len(data)), truncated=bool(sizes.get("truncated", False))
+                digest=objects.put(data),
+                size=sizes.get("size", len(data)),
+                truncated=bool(sizes.get("truncated", False)),
+                pipe=sizes.get("pipe"),
             )
         except FileNotFoundError:
             continue
@@ -246,7 +249,7 @@ def streams(
     if path and os.path.isfile(path):
         content = hashed(path)
     shown = relative(os.path.realpath(path), place.root) if path else None
-    return found, Stdin(kind=stdin.get("kind", "closed"), path=shown, digest=content), tuple(problems)
+    return found, Stdin(kind=stdin.get("kind", "closed"), path=shown, digest=content, pipe=stdin.get("pipe")), tuple(problems)
 
 
 def _redacted(data: bytes) -> bytes:

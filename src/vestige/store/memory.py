@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from re import Pattern, escape
 from re import compile as pattern
 
+from vestige.model import pipes
 from vestige.model.files import Digest, FileUse, Moment, Use
 from vestige.model.query import RunQuery
 from vestige.model.run import Run, Summary, short, summarise
@@ -86,6 +87,10 @@ def _uses(run: Run) -> Iterator[Use]:
         yield _row(run, use, use.first or use.last or start, written=False)
     for use in run.outputs:
         yield _row(run, use, use.last or use.first or end, written=True)
+    for path, digest in pipes.ends(run.boot, [run.stdin.pipe if run.stdin else None]):
+        yield _row(run, FileUse(path=path, digest=digest, kind=pipes.KIND), end, written=False)
+    for path, digest in pipes.ends(run.boot, [stream.pipe for stream in run.streams.values()]):
+        yield _row(run, FileUse(path=path, digest=digest, access="write", kind=pipes.KIND), start, written=True)
 
 
 def _row(run: Run, use: FileUse, moment: Moment, *, written: bool) -> Use:

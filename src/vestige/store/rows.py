@@ -7,7 +7,7 @@ from functools import lru_cache
 from typing import Any, NamedTuple, TypeAlias
 
 from vestige.errors import DamagedError
-from vestige.model import wire
+from vestige.model import pipes, wire
 from vestige.model.files import LINKED_ROLES
 from vestige.model.run import label_of
 from vestige.store.columns import ACCESS, ROLE, instant, joined
@@ -92,7 +92,7 @@ def _run(document: wire.Document, uses: list[UseRow]) -> RunRow:
     script = document.get("script") or {}
     observation = document.get("observation") or {}
     command = document.get("command") or []
-    linked = [use.written for use in uses if use.role in _LINKED]
+    linked = [use.written for use in uses if use.role in _LINKED and use.kind != pipes.KIND]
     outputs = sum(linked)
     tags = document.get("tags")
     dirty = code.get("dirty")
@@ -168,6 +168,12 @@ def _uses(document: wire.Document, root: str | None) -> list[UseRow]:
             if not _fits(tuple(map(type, row)), _USE) or not (_LEAST <= seq <= _MOST and _LEAST <= (row[6] or 0) <= _MOST):
                 raise TypeError(f"{row!r:.100}")
             add(row)
+    stdin, streams = document.get("stdin") or {}, document.get("streams") or {}
+    for written, moment, known in ((0, end, [stdin]), (1, at, streams.values())):
+        access = _ACCESS["write" if written else "read"]
+        for path, digest in pipes.ends(document.get("boot"), [one.get("pipe") for one in known]):
+            when = instant(moment[1])
+            add((path, digest, None, written, access, _ROLE["data"], None, moment[0], when, 0, 0, 0, pipes.KIND))
     return [UseRow._make(one) for one in found]
 
 
