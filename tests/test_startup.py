@@ -30,14 +30,14 @@ LAUNCHER_OTHERS = "__future__ _ctypes _json _socket _struct ctypes ctypes._endia
 #: The recorder beside, for a run that finds everything as it was the last time.
 RECORDER = {
     "vestige.": "capture",
-    "vestige.capture.": "digest git gitconfig interpreters machine packages remembered snapshot sources strangers system "
+    "vestige.capture.": "digest git gitconfig interpreters machine mounts packages remembered snapshot sources strangers system "
     "variables worktree",
     "vestige.model.": "code environment files gitformat machine plain run secret_names sha1 shape summary values wire",
     "vestige.observe.": "classify conclusion declared directories escapes interface judge lifecycle listings paths processes roles",
-    "vestige.record.": "code compose context digests keeping looked recorder surroundings tail",
+    "vestige.record.": "code compose context cores digests keeping leftovers looked recorder surroundings tail",
     "vestige.store.": "code journal ledger records treelist",
 }
-RECORDER_OTHERS = "_collections _sha1 blake3 blake3.blake3 itertools zlib"
+RECORDER_OTHERS = "_collections _sha1 blake3 blake3.blake3 itertools resource zlib"
 
 #: Each of these costs more than all of the launcher's own modules. They are here to be named in a failure.
 NEVER = {"dataclasses", "inspect", "subprocess", "pathlib", "typing", "re", "json", "collections", "functools", "enum", "logging"}
