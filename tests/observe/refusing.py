@@ -1,4 +1,4 @@
-"""Run a command behind a filter that forbids something, as a sandbox would: `python -m tests.observe.refusing WHAT COMMAND…`.
+"""Run a command behind a filter that forbids something, as a sandbox would: `python refusing.py WHAT COMMAND…`.
 
 WHAT is one of FORBIDDEN, or `listening:CALL,CALL…`: somebody else is told of these calls, and lets them go on.
 """

@@ -19,7 +19,7 @@ from vestige.observe import ladder, ptrace
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="these ways are Linux's")
 
-ROOT = str(Path(__file__).parents[2])
+REFUSING = str(Path(__file__).with_name("refusing.py"))
 ALL = "open,openat,openat2,creat,rename,renameat,renameat2,unlinkat,unlink,mkdir,mkdirat,execve"
 
 EPERM = "notify: a sandbox forbids it (EPERM)"
@@ -38,9 +38,8 @@ def folder(tmp_path: Path) -> Path:
 
 def behind(what: str, folder: Path, *words: str, **environ: str) -> subprocess.CompletedProcess[bytes]:
     """A command behind a filter that forbids something."""
-    command = [sys.executable, "-m", "tests.observe.refusing", what, "env", "-C", str(folder), *words]
-    given = {**os.environ, "PYTHONPATH": ROOT, **environ}
-    return subprocess.run(command, cwd=ROOT, env=given, capture_output=True, timeout=60, check=False)
+    command = [sys.executable, REFUSING, what, *words]
+    return subprocess.run(command, cwd=folder, env={**os.environ, **environ}, capture_output=True, timeout=60, check=False)
 
 
 def recorded(what: str, folder: Path, *words: str, observe: str = "auto", **environ: str) -> dict[str, Any]:
@@ -178,9 +177,9 @@ def test_a_run_inside_a_traced_one_joins_it(folder: Path) -> None:
 
 
 def test_a_program_that_listens_to_its_own_calls_is_a_gap(folder: Path) -> None:
-    words = [sys.executable, "-m", "tests.observe.refusing", "listening:openat", "cat", str(folder / "in")]
-    command = [*VESTIGE, "--project", str(folder), "run", "--observe", "ptrace", "--", *words]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, timeout=60, check=False)
+    words = [sys.executable, REFUSING, "listening:openat", "cat", "in"]
+    command = [*VESTIGE, "run", "--observe", "ptrace", "--", *words]
+    done = subprocess.run(command, cwd=folder, capture_output=True, timeout=60, check=False)
     assert (done.returncode, done.stdout) == (0, b"hello")
     method, _, gaps = observation(last(folder))
     assert method == "ptrace"
