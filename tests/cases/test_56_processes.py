@@ -456,7 +456,7 @@ def test_case_71_a_watcher_that_is_killed_costs_the_program_nothing(project: Pat
     (project / "in.csv").write_text(TEXT)
     process = subprocess.Popen([*VESTIGE, "run", "sh", "-c", SLOW], cwd=project, stderr=subprocess.PIPE)
     watcher = pids_of(project, "watcher")
-    until((project / "one").exists)
+    until(lambda: any(b"/one" in events.read_bytes() for events in project.glob(".vestige/active/*/events.jsonl")))
     os.kill(watcher, signal.SIGKILL)
     assert process.wait(timeout=30) == 0
     assert (project / "two").read_text() == "end\n"
