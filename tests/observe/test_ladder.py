@@ -186,10 +186,14 @@ def test_a_program_that_listens_to_its_own_calls_is_a_gap(folder: Path) -> None:
     assert any("asked to be told of calls itself (seccomp)" in gap for gap in gaps)
 
 
-def test_a_debugger_inside_is_told_that_somebody_traces_already(folder: Path) -> None:
+def test_a_debugger_inside_cannot_trace_and_the_user_is_told(folder: Path) -> None:
     trace = "import ctypes, sys; libc = ctypes.CDLL(None, use_errno=True); sys.exit(libc.ptrace(0, 0, 0, 0) != -1)"
-    done = subprocess.run([*VESTIGE, "run", "--observe", "ptrace", "--", sys.executable, "-c", trace], cwd=folder, check=False)
+    command = [*VESTIGE, "run", "-v", "--observe", "ptrace", "--", sys.executable, "-c", trace]
+    done = subprocess.run(command, cwd=folder, capture_output=True, check=False)
     assert done.returncode == 0
+    (gap,) = observation(last(folder))[2]
+    assert gap.endswith("cannot trace programs, since it is traced itself; use --observe notify or preload")
+    assert f"vestige: {gap}" in done.stderr.decode().splitlines()
 
 
 def test_a_tracer_that_is_killed_is_said_and_the_status_comes(folder: Path) -> None:

@@ -348,6 +348,9 @@ _ADVICE = {
 #: Of gaps that name a program or a path first: a part of their text, what they are about, and what helps.
 _KINDS = (
     ("could not gain privileges", "setuid"),
+    ("it is traced itself", "debuggers"),
+    ("asked to be told of calls itself", "filters"),
+    ("takes some calls from the tracer", "filters"),
     ("cannot be read", "unreadable"),
     ("filter of its own", "filters"),
     ("may have other names", "mounts"),

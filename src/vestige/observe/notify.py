@@ -85,6 +85,9 @@ CALLS: Mapping[int, Mapping[int, str]] = {
 #: Of a call that does many things, the one that is meant: its first argument.
 ONLY = {"prctl": 22, "seccomp": 1}  # PR_SET_SECCOMP; SECCOMP_SET_MODE_FILTER
 
+#: ptrace(2) itself, which a tracer wants to know of: whom it traces nobody else can.
+TRACES = {X86_64: 101, I386: 26, AARCH64: 117}
+
 _NATIVE = {"x86_64": (X86_64, I386), "aarch64": (AARCH64,)}
 _SECCOMP = {"x86_64": 317, "aarch64": 277}
 
@@ -110,6 +113,7 @@ def program(machine: str, *, traced: bool = False) -> bytes:
             first = [(load, 0, 0, 16), (jump_equal, 1, 0, value), (give, 0, 0, _ALLOW), (give, 0, 0, ask)]
             section += [(jump_equal, 0, len(first), number), *first]
         numbers = sorted(number for number, call in calls.items() if call not in ONLY)
+        numbers += [TRACES[architecture]] if traced else []
         for position, number in enumerate(numbers):
             section.append((jump_equal, len(numbers) - position, 0, number))
         section += [(give, 0, 0, _ALLOW), (give, 0, 0, ask)]

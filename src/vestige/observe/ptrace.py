@@ -179,6 +179,7 @@ class TracedWatch(CompiledWatch):
 
     _tracer = 0
     _command = 0
+    _tracers: frozenset[str] = frozenset()
 
     def trace(self, command: int, changed: Callable[[int, int, float, int], None], alone: Callable[[], bool]) -> None:
         """Whom to trace; it was seized by this thread.
@@ -218,6 +219,17 @@ class TracedWatch(CompiledWatch):
         self._end()
         self._library.vestige_end(self._watcher)
         self._library.vestige_trace_end(self._tracer)
+
+    def _look(self, message: tuple[int, ...]) -> bool:
+        _, thread, _, number, architecture, *_ = message
+        if number != notify.TRACES[architecture]:
+            return super()._look(message)
+        name = self.callers.name(thread)
+        if name not in self._tracers:
+            self._tracers |= {name}
+            said = "cannot trace programs, since it is traced itself; use --observe notify or preload"
+            self.note("g", self.notes.process(thread), text=f"{name} {said}")
+        return True
 
     def _escape(self, call: str, thread: int, a: list[int]) -> None:
         super()._escape(call, thread, a)

@@ -427,7 +427,8 @@ class Recorder:
     def warnings(self, run: Run) -> list[str]:
         """What the user should be told now: what may have escaped."""
         gaps = run.observation.gaps if run.observation else ()
-        return [f"vestige: {gap}" for gap in gaps if "gain privileges" in gap][:1] + self._keeper.warnings()
+        told = [f"vestige: {gap}" for gap in gaps if "gain privileges" in gap or "is traced itself" in gap]
+        return told[:1] + self._keeper.warnings()
 
 
 def final(path: str) -> Stat | None:
