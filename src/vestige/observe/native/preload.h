@@ -81,9 +81,10 @@ enum kind { ABSENT = 1, READ, TOUCHED, CREATED, CHANGED, KNOWN, EXECUTING, TOLD 
 struct work {
     atomic_bool busy;
     bool temporary;
+    uint32_t process; /* whose call it is: between vfork(2) and exec(3) another one's than the memory */
     struct line line;
+    char one[LONGEST], other[LONGEST], folder[PATH_MAX + 1]; /* what is touched often lies together */
     char bytes[LINE];
-    char one[LONGEST], other[LONGEST], folder[PATH_MAX + 1];
     char words[WORDS];
 };
 
@@ -96,7 +97,6 @@ struct path {
 static inline bool starts(const char *text, const char *with) { return strncmp(text, with, strlen(with)) == 0; }
 static inline uint64_t key_of(const struct stat *found) { return hash_of_pair(found->st_dev, found->st_ino); }
 static inline uint64_t path_key(const struct path *path) { return hash_of(path->text, path->length, 0); }
-static inline uint32_t process(void) { return (uint32_t)raw(SYS_getpid); }
 static inline bool look_at(const char *path, struct stat *found, int flags) {
     return raw(SYS_newfstatat, AT_FDCWD, path, found, flags) == 0;
 }

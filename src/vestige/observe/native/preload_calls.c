@@ -112,7 +112,7 @@ static bool is_own(const struct path *path) {
 static void note(struct work *work, char operation, const struct path *path, const struct path *other, int64_t flags,
                  const struct stat *found, const char *text) {
     introduce(work);
-    begin(work, operation, process());
+    begin(work, operation, work->process);
     add_rest(work, path, other, flags, found, text);
     finish(work);
     send_lines(work);
@@ -151,7 +151,7 @@ static void save(struct work *work, char kind, const struct path *path, const st
 /* -- calls ------------------------------------------------------------------------------------------------------------ */
 
 static void open_to_read(struct work *work, const struct path *path, int64_t flags) {
-    uint64_t name = path_key(path), key = hash_of_pair(name, process());
+    uint64_t name = path_key(path), key = hash_of_pair(name, work->process);
     if (repeated(key, name))
         return;
     struct stat found;
@@ -243,7 +243,7 @@ void see_rename(int old_folder, const char *old_text, int new_folder, const char
     changed(&old, &source, folder || flags & BOTH);
     changed(&new, replaces ? &replaced : NULL, false);
     introduce(work);
-    begin(work, 'm', process());
+    begin(work, 'm', work->process);
     add_rest(work, &old, &new, (flags & BOTH ? 1 : 0) | (folder ? 2 : 0), &source, NULL);
     if (replaces) {
         add_text(&work->line, ",\"");
@@ -376,7 +376,7 @@ void see_connect(int descriptor, const struct sockaddr *address, socklen_t lengt
     struct work *work = claim();
     if (!work)
         return;
-    uint32_t head[2] = {process(), (uint32_t)descriptor};
+    uint32_t head[2] = {work->process, (uint32_t)descriptor};
     size_t known = length < sizeof(struct sockaddr_un) ? length : sizeof(struct sockaddr_un);
     memcpy(work->words, head, sizeof head);
     memcpy(work->words + sizeof head, address, known);

@@ -233,7 +233,7 @@ static void note_gap(struct work *work, const struct path *path, const struct st
     remember(TOLD, key_of(found), 1);
     memcpy(work->words, path->text, path->length);
     memcpy(work->words + path->length, why, strlen(why) + 1);
-    begin(work, 'g', process());
+    begin(work, 'g', work->process);
     add_rest(work, NULL, NULL, 0, NULL, work->words);
     finish(work);
     send_lines(work);
@@ -262,7 +262,7 @@ void see_start(int argc, char **argv) {
                     argv += at;
                     break;
                 }
-        note_execution(work, process(), &path, 0, &found, argv);
+        note_execution(work, work->process, &path, 0, &found, argv);
     }
     send_lines(work);
     release(work);
@@ -306,11 +306,11 @@ void see_execution(int folder, const char *name, bool search, char *const *argv,
         *verdict = examine(path.text, &why);
         if (!spawned) {
             introduce(work);
-            remember(EXECUTING, process(), 1);
+            remember(EXECUTING, work->process, 1);
         }
         if (*verdict & UNSEEN) {
             introduce(work);
-            note_execution(work, spawned ? 0 : process(), &path, spawned ? process() : 0, &found, argv ? argv : nothing);
+            note_execution(work, spawned ? 0 : work->process, &path, spawned ? work->process : 0, &found, argv ? argv : nothing);
         }
         send_lines(work);
         note_gap(work, &path, &found, why);
@@ -319,7 +319,7 @@ void see_execution(int folder, const char *name, bool search, char *const *argv,
 }
 
 /* The execution has failed: this process is still what it was. */
-void see_failure(void) { forget(EXECUTING, process()); }
+void see_failure(void) { forget(EXECUTING, (uint32_t)raw(SYS_getpid)); }
 
 /* -- what it finds in its environment ---------------------------------------------------------------------------------- */
 

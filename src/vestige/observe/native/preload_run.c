@@ -77,12 +77,14 @@ bool take_part(void) {
 
 /* Room for one call. */
 struct work *claim(void) {
-    for (size_t at = 0; at < WORKS; at++)
+    struct work *work = NULL;
+    for (size_t at = 0; at < WORKS && !work; at++)
         if (!atomic_exchange(&own->works[at].busy, true))
-            return &own->works[at];
-    struct work *work = map(sizeof *work, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1);
-    if (work)
+            work = &own->works[at];
+    if (!work && (work = map(sizeof *work, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1)))
         work->temporary = true;
+    if (work)
+        work->process = (uint32_t)raw(SYS_getpid);
     else
         atomic_fetch_add(&page->lost, 1);
     return work;
@@ -305,7 +307,7 @@ void send_lines(struct work *work) {
 
 /* A `p`, when a process is seen first. Another one may have borne its number. */
 void introduce(struct work *work) {
-    uint32_t number = process();
+    uint32_t number = work->process;
     uint64_t key = hash_of_pair(number, 'p');
     struct seen *seen = seen_of(key, true);
     if (seen && atomic_exchange(&seen->at, 1))
