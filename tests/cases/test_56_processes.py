@@ -388,7 +388,7 @@ def test_case_66_a_storm_of_signals_to_a_program_that_tries_again_itself(project
 
 def test_case_67_a_program_that_would_gain_privileges_is_named(project: Path) -> None:
     (program,) = [path for path in map(shutil.which, ("su",)) if path]
-    done = run(project, "sh", "-c", f"{program} --version > out")
+    done = run(project, "sh", "-c", f"{program} --version > out", options=["-v"])
     assert done.returncode == 0
     gaps = last(project)["observation"]["gaps"]
     if user():

@@ -365,7 +365,8 @@ class Watch:
         folder = link(f"/proc/{thread}/cwd")
         text = "[" + ",".join(quoted(utf8(word)) for word in words) + "]"
         self.note("x", process, path, folder, signature=found, text=text)
-        if os.geteuid() not in (0, found.st_uid) and (found.st_mode & 0o6000 or _has_capabilities(path)):
+        user = os.geteuid()
+        if user and ((found.st_mode & 0o6000 and user != found.st_uid) or _has_capabilities(path)):
             self.note("g", process, text=f"{path} could not gain privileges under observation; use --observe audit")
         return True
 

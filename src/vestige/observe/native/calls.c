@@ -254,8 +254,8 @@ static enum verdict execute_call(struct work *work, uint32_t thread, const struc
         return GO_ON; /* a search along PATH */
     if (!read_words(work, thread, argv, width) || suspicious(work))
         return LEAVE;
-    bool gains = watcher->user && watcher->user != found.st_uid &&
-                 (found.st_mode & 06000 || getxattr(path->text, "security.capability", NULL, 0) > 0);
+    bool gains = watcher->user && ((found.st_mode & 06000 && watcher->user != found.st_uid) ||
+                                   getxattr(path->text, "security.capability", NULL, 0) > 0);
     bool placed = link_of(work->folder, sizeof work->folder, "/proc/%u/cwd", thread);
     struct process process = process_of(work, thread, true);
     pthread_mutex_lock(&watcher->lock);
