@@ -23,6 +23,19 @@ from vestige.observe import preload
 Build = Callable[..., Path]
 
 STATIC = "#include <fcntl.h>\nint main(int n, char **w) { return open(w[1], O_RDONLY) < 0; }"
+#: Executes a command behind a filter that refuses seccomp(2) and ptrace(2), as some sandboxes do.
+SANDBOX = """
+import ctypes, os, struct, sys
+seccomp, ptrace = {"x86_64": (317, 101), "aarch64": (277, 117)}[os.uname().machine]
+code = b"".join(
+    struct.pack("=HBBI", *one)
+    for one in ((0x20, 0, 0, 0), (0x15, 2, 0, seccomp), (0x15, 1, 0, ptrace), (6, 0, 0, 0x7FFF0000), (6, 0, 0, 0x50001))
+)
+text = ctypes.create_string_buffer(code, len(code))
+program = ctypes.create_string_buffer(struct.pack("=H6xQ", len(code) // 8, ctypes.addressof(text)))
+assert ctypes.CDLL(None).prctl(38, 1, 0, 0, 0) == 0 == ctypes.CDLL(None).prctl(22, 2, program)
+os.execvp(sys.argv[1], sys.argv[1:])
+"""
 PRELOAD = [*VESTIGE, "run", "--observe", "preload", "--"]
 
 
@@ -449,6 +462,25 @@ def test_a_static_command_is_recorded_with_its_gap(build: Build, tmp_path: Path)
     assert done.returncode == 0
     gaps = last(tmp_path)["observation"]["gaps"]
     assert f"{program} is linked statically: which files it opens is not known" in gaps
+
+
+def test_where_the_kernel_refuses_the_library_is_put_before(tmp_path: Path) -> None:
+    (tmp_path / "in.txt").write_text("content\n")
+    command = [sys.executable, "-c", SANDBOX, *VESTIGE, "run", "--", "sh", "-c", "cat in.txt > out.txt"]
+    subprocess.run(command, cwd=tmp_path, check=True, capture_output=True)
+    record = last(tmp_path)
+    assert record["observation"]["method"] == "preload"
+    assert (paths(record, "inputs"), paths(record, "outputs")) == ({"in.txt"}, {"out.txt"})
+
+
+def test_where_the_kernel_refuses_what_a_static_command_wrote_is_found_by_comparing(build: Build, tmp_path: Path) -> None:
+    source = '#include <fcntl.h>\nint main(void) { return open("out.txt", O_WRONLY | O_CREAT, 0644) < 0; }'
+    program = build("writes", source, "-static")
+    command = [sys.executable, "-c", SANDBOX, *VESTIGE, "run", "--", str(program)]
+    subprocess.run(command, cwd=tmp_path, check=True, capture_output=True)
+    record = last(tmp_path)
+    assert record["observation"]["method"] == "audit"
+    assert paths(record, "outputs") == {"out.txt"}
 
 
 def test_a_run_within_a_run_has_its_own_part(tmp_path: Path) -> None:

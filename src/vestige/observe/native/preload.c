@@ -15,48 +15,14 @@
  * - Whatever happens here, the program's call is made: with the same arguments, and `errno` as it was.
  */
 
-#undef _FORTIFY_SOURCE
-#undef _FILE_OFFSET_BITS
+#include "preload_next.h"
 
-#include "preload.h"
-
-#include <alloca.h>
-#include <dirent.h>
 #include <dlfcn.h>
 #include <link.h>
 #include <pthread.h>
-#include <spawn.h>
 #include <stdarg.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <sys/mman.h>
 
-#ifndef __GLIBC__
-#error "the preloaded library is made for the GNU C library"
-#endif
-
-#define EXPORT __attribute__((visibility("default")))
-
-enum { VERSION = 1, LARGE = 1 << 15 };
-
-int __open_2(const char *path, int flags);
-int __open64_2(const char *path, int flags);
-int __openat_2(int folder, const char *path, int flags);
-int __openat64_2(int folder, const char *path, int flags);
-int pivot_root(const char *new, const char *old);
-
-#define NAMES(X)                                                                                                               \
-    X(open) X(open64) X(openat) X(openat64) X(__open_2) X(__open64_2) X(__openat_2) X(__openat64_2) X(creat) X(creat64)        \
-    X(fopen) X(fopen64) X(freopen) X(freopen64) X(opendir) X(scandir) X(scandir64) X(scandirat) X(scandirat64) X(mkstemp)      \
-    X(mkstemp64) X(mkostemp) X(mkostemp64) X(mkstemps) X(mkstemps64) X(mkostemps) X(mkostemps64) X(mkdtemp) X(tmpfile)         \
-    X(tmpfile64) X(rename) X(renameat) X(renameat2) X(link) X(linkat) X(symlink) X(symlinkat) X(unlink) X(unlinkat) X(remove)  \
-    X(rmdir) X(mkdir) X(mkdirat) X(truncate) X(truncate64) X(execve) X(execvpe) X(fexecve) X(execveat) X(posix_spawn)          \
-    X(posix_spawnp) X(posix_spawn_file_actions_addopen) X(connect) X(chroot) X(open_by_handle_at)
-
-enum name {
-#define NUMBER(name) NAME_##name,
-    NAMES(NUMBER) COUNT
-};
+enum { VERSION = 1 };
 
 static const char *const names[] = {
 #define TEXT(name) #name,
@@ -64,7 +30,7 @@ static const char *const names[] = {
 
 static void *found_next[COUNT + 1];
 
-static void *next_of(size_t number) {
+void *next_of(size_t number) {
     void *found = __atomic_load_n(&found_next[number], __ATOMIC_RELAXED);
     if (!found) {
         found = dlsym(RTLD_NEXT, names[number]);
@@ -72,8 +38,6 @@ static void *next_of(size_t number) {
     }
     return found;
 }
-
-#define NEXT(name) ((__typeof__(&name))next_of(NAME_##name))
 
 /* -- birth ------------------------------------------------------------------------------------------------------------ */
 
@@ -143,8 +107,8 @@ __attribute__((destructor)) static void end(void) {
         dl_iterate_phdr(look_at_library, NULL);
 }
 
-/* Whether a call is to be noted. Others that are loaded with us may call before we are started. */
-static bool watching(void) {
+/* Others that are loaded with us may call before we are started. */
+bool watching(void) {
     int now = atomic_load_explicit(&state, memory_order_relaxed);
     if (now == UNBORN) {
         be_born();
@@ -420,10 +384,6 @@ EXPORT int connect(int descriptor, __CONST_SOCKADDR_ARG address, socklen_t lengt
     return NEXT(connect)(descriptor, address, length);
 }
 
-#define CHROOT "called chroot: files may have other names behind it"
-#define PIVOT_ROOT "called pivot_root: files may have other names behind it"
-#define BY_HANDLE "opened a file by its handle: which one is not known"
-
 EXPORT int chroot(const char *path) {
     if (watching())
         see_odd(CHROOT);
@@ -434,227 +394,4 @@ EXPORT int open_by_handle_at(int mount, struct file_handle *handle, int flags) {
     if (watching())
         see_odd(BY_HANDLE);
     return NEXT(open_by_handle_at)(mount, handle, flags);
-}
-
-/* -- programs --------------------------------------------------------------------------------------------------------- */
-
-/* Room for an environment that the next program keeps until it is executed: on the stack, unless it is large. */
-#define ROOM_FOR(size) ((size) < LARGE ? alloca(size) : mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0))
-
-#define WITH_US(environment, verdict)                                                                                          \
-    do {                                                                                                                       \
-        size_t size = environment_room(environment, verdict);                                                                  \
-        void *room = size ? ROOM_FOR(size) : MAP_FAILED;                                                                       \
-        if (room != MAP_FAILED)                                                                                                \
-            environment = environment_with(room, environment, verdict);                                                        \
-    } while (0)
-
-static int failed(int result) {
-    int error = errno;
-    see_failure();
-    errno = error;
-    return result;
-}
-
-static int execute(const char *path, bool search, char *const *argv, char *const *environment) {
-    if (watching()) {
-        int verdict, error = errno;
-        see_execution(AT_FDCWD, path, search, argv, false, &verdict);
-        WITH_US(environment, verdict);
-        errno = error;
-        return failed((search ? NEXT(execvpe) : NEXT(execve))(path, argv, environment));
-    }
-    return (search ? NEXT(execvpe) : NEXT(execve))(path, argv, environment);
-}
-
-EXPORT int execve(const char *path, char *const argv[], char *const environment[]) {
-    return execute(path, false, argv, environment);
-}
-
-EXPORT int execv(const char *path, char *const argv[]) { return execute(path, false, argv, environ); }
-
-EXPORT int execvp(const char *name, char *const argv[]) { return execute(name, true, argv, environ); }
-
-EXPORT int execvpe(const char *name, char *const argv[], char *const environment[]) {
-    return execute(name, true, argv, environment);
-}
-
-static size_t count_of(va_list rest) {
-    size_t count = 1;
-    while (va_arg(rest, char *))
-        count++;
-    return count;
-}
-
-#define WORDS_FROM(first)                                                                                                      \
-    va_list rest;                                                                                                              \
-    va_start(rest, first);                                                                                                     \
-    size_t count = count_of(rest);                                                                                             \
-    va_end(rest);                                                                                                              \
-    char **words = alloca((count + 1) * sizeof *words);                                                                        \
-    va_start(rest, first);                                                                                                     \
-    words[0] = (char *)first;                                                                                                  \
-    for (size_t at = 1; at <= count; at++)                                                                                     \
-    words[at] = va_arg(rest, char *)
-
-EXPORT int execl(const char *path, const char *first, ...) {
-    WORDS_FROM(first);
-    va_end(rest);
-    return execute(path, false, words, environ);
-}
-
-EXPORT int execlp(const char *name, const char *first, ...) {
-    WORDS_FROM(first);
-    va_end(rest);
-    return execute(name, true, words, environ);
-}
-
-EXPORT int execle(const char *path, const char *first, ...) {
-    WORDS_FROM(first);
-    char *const *environment = va_arg(rest, char *const *);
-    va_end(rest);
-    return execute(path, false, words, environment);
-}
-
-EXPORT int execveat(int folder, const char *path, char *const argv[], char *const environment[], int flags) {
-    if (watching()) {
-        int verdict;
-        char name[32] = "/proc/self/fd/";
-        struct line line = {.bytes = name, .room = sizeof name - 1, .end = strlen(name)};
-        add_number(&line, folder);
-        see_execution(folder, *path ? path : name, false, argv, false, &verdict);
-        WITH_US(environment, verdict);
-        return failed(NEXT(execveat)(folder, path, argv, environment, flags));
-    }
-    return NEXT(execveat)(folder, path, argv, environment, flags);
-}
-
-EXPORT int fexecve(int descriptor, char *const argv[], char *const environment[]) {
-    if (watching()) {
-        int verdict;
-        char name[32] = "/proc/self/fd/";
-        struct line line = {.bytes = name, .room = sizeof name - 1, .end = strlen(name)};
-        add_number(&line, descriptor);
-        see_execution(AT_FDCWD, name, false, argv, false, &verdict);
-        WITH_US(environment, verdict);
-        return failed(NEXT(fexecve)(descriptor, argv, environment));
-    }
-    return NEXT(fexecve)(descriptor, argv, environment);
-}
-
-#define SPAWN(name, search)                                                                                                    \
-    EXPORT int name(pid_t *pid, const char *path, const posix_spawn_file_actions_t *actions, const posix_spawnattr_t *set,     \
-                    char *const argv[], char *const environment[]) {                                                           \
-        if (watching()) {                                                                                                  \
-            int verdict;                                                                                                       \
-            see_execution(AT_FDCWD, path, search, argv, true, &verdict);                                                       \
-            WITH_US(environment, verdict);                                                                                     \
-        }                                                                                                                      \
-        return NEXT(name)(pid, path, actions, set, argv, environment);                                                         \
-    }
-SPAWN(posix_spawn, false)
-SPAWN(posix_spawnp, true)
-
-/* The C library opens it in the new process, where nobody sees it. */
-EXPORT int posix_spawn_file_actions_addopen(posix_spawn_file_actions_t *actions, int descriptor, const char *path, int flags,
-                                            mode_t mode) {
-    if (watching())
-        see_open(AT_FDCWD, path, flags);
-    return NEXT(posix_spawn_file_actions_addopen)(actions, descriptor, path, flags, mode);
-}
-
-/* -- syscall(2) ------------------------------------------------------------------------------------------------------- */
-
-typedef long call_function(long number, long a, long b, long c, long d, long e, long f);
-
-static void see_call(long number, long a, long b, long c, long d, long e) {
-    (void)d;
-#define PATH(argument) ((const char *)(argument))
-    switch (number) {
-#ifdef SYS_open
-    case SYS_open:
-        see_open(AT_FDCWD, PATH(a), b);
-        break;
-    case SYS_creat:
-        see_open(AT_FDCWD, PATH(a), O_CREAT | O_WRONLY | O_TRUNC);
-        break;
-    case SYS_rename:
-        see_rename(AT_FDCWD, PATH(a), AT_FDCWD, PATH(b), 0);
-        break;
-    case SYS_link:
-        see_link(AT_FDCWD, PATH(a), AT_FDCWD, PATH(b));
-        break;
-    case SYS_symlink:
-        see_symlink(PATH(a), AT_FDCWD, PATH(b));
-        break;
-    case SYS_unlink:
-        see_unlink(AT_FDCWD, PATH(a), false);
-        break;
-    case SYS_rmdir:
-        see_unlink(AT_FDCWD, PATH(a), true);
-        break;
-    case SYS_mkdir:
-        see_mkdir(AT_FDCWD, PATH(a));
-        break;
-#endif
-    case SYS_openat:
-        see_open((int)a, PATH(b), c);
-        break;
-#ifdef SYS_openat2
-    case SYS_openat2:
-        see_open((int)a, PATH(b), *(const int64_t *)c);
-        break;
-#endif
-    case SYS_renameat:
-        see_rename((int)a, PATH(b), (int)c, PATH(d), 0);
-        break;
-    case SYS_renameat2:
-        see_rename((int)a, PATH(b), (int)c, PATH(d), (unsigned)e);
-        break;
-    case SYS_linkat:
-        see_link((int)a, PATH(b), (int)c, PATH(d));
-        break;
-    case SYS_symlinkat:
-        see_symlink(PATH(a), (int)b, PATH(c));
-        break;
-    case SYS_unlinkat:
-        see_unlink((int)a, PATH(b), (c & AT_REMOVEDIR) != 0);
-        break;
-    case SYS_mkdirat:
-        see_mkdir((int)a, PATH(b));
-        break;
-    case SYS_truncate:
-        see_truncate(PATH(a));
-        break;
-    case SYS_connect:
-        see_connect((int)a, (const struct sockaddr *)b, (socklen_t)c);
-        break;
-    case SYS_chroot:
-        see_odd(CHROOT);
-        break;
-    case SYS_pivot_root:
-        see_odd(PIVOT_ROOT);
-        break;
-    case SYS_open_by_handle_at:
-        see_odd(BY_HANDLE);
-        break;
-    default:
-        break;
-    }
-}
-
-EXPORT long observed_syscall(long number, long a, long b, long c, long d, long e, long f) __asm__("syscall");
-
-EXPORT long observed_syscall(long number, long a, long b, long c, long d, long e, long f) {
-#ifdef SYS_io_uring_setup
-    if (number == SYS_io_uring_setup && watching()) {
-        errno = ENOSYS; /* it would open files unseen; programs do without */
-        return -1;
-    }
-#endif
-    if (number == SYS_execve && watching())
-        return execute((const char *)a, false, (char *const *)b, (char *const *)c);
-    if (watching())
-        see_call(number, a, b, c, d, e);
-    return ((call_function *)next_of(COUNT))(number, a, b, c, d, e, f);
 }
