@@ -119,7 +119,7 @@ def test_what_is_written_by_several_descriptors_keeps_its_order_in_a_terminal(tm
     both_in_a_terminal(tmp_path, sh(script, says=b"a1\r\nb1\r\nc1\r\n"), ((b"c9", b"typed\n"),), around='"$@" 3>&1 4<&0')
 
 
-@pytest.mark.parametrize("limit", [8, 9, 10, 11, 12, 13, 14, 15, 16, 20, 24, 28, 32, 40])
+@pytest.mark.parametrize("limit", [8, 10, 11, 12, 14, 20, 32])
 def test_where_few_files_may_be_open_the_command_runs_all_the_same(tmp_path: Path, limit: int) -> None:
     around = f'exec 5>&- 6>&- 7>&- 8>&- 9>&-; ulimit -n {limit}; "$@"'
     both(tmp_path, sh("cat in; ulimit -n; exit 3", {"in": "x"}, code=3, says=b"x"), around=around, method=None)
