@@ -363,6 +363,21 @@ def test_a_program_that_gains_privileges_is_named_as_a_gap(folder: Path) -> None
     assert gaps(watched) == [f"{program} gains privileges: which files it opens, or the programs that it starts, is not known"]
 
 
+@pytest.mark.root
+@pytest.mark.parametrize(
+    "words", [["setpriv", "--reuid=65534", "--clear-groups"], ["setpriv", "--reuid=65534", "--clear-groups", "env", "-i"]]
+)
+def test_what_is_executed_as_another_user_is_named_as_a_gap(folder: Path, words: list[str]) -> None:
+    cat = shutil.which("cat")
+    done = [*words, str(cat), "in.txt"]
+    watched = watch(["/bin/sh", "-c", " ".join(done) + " > out.txt 2> errors.txt; :"], folder)
+    assert (folder / "out.txt").read_text() == "content\n"
+    assert (folder / "errors.txt").read_text() == ""
+    named = cat if len(words) == 3 else shutil.which("env")
+    what = "which files it opens, or the programs that it starts, is not known"
+    assert gaps(watched) == [f"{named} was executed as another user, or behind another root: {what}"]
+
+
 # -- what waits for the watcher ----------------------------------------------------------------------------------------------
 
 

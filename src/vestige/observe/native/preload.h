@@ -107,6 +107,7 @@ static inline bool look_at(const char *path, struct stat *found, int flags) {
 extern HIDDEN struct page *page;
 extern HIDDEN char run_folder[PATH_MAX], library_path[PATH_MAX];
 bool take_part(void);
+bool within_reach(void);
 struct work *claim(void);
 void release(struct work *work);
 bool remembered(enum kind kind, uint64_t key, uint64_t *value);

@@ -304,6 +304,11 @@ void see_execution(int folder, const char *name, bool search, char *const *argv,
     bool known = name && search && !strchr(name, '/') ? along_path(work, name, &path) : absolute(work, folder, name, work->one, &path);
     if (known && look_at(path.text, &found, 0) && S_ISREG(found.st_mode)) {
         *verdict = examine(path.text, &why);
+        if (!(*verdict & UNSEEN) && !within_reach()) {
+            why = " was executed as another user, or behind another root: which files it opens, or the programs that it starts,"
+                  " is not known";
+            *verdict = UNSEEN | FOREIGN;
+        }
         if (!spawned) {
             introduce(work);
             remember(EXECUTING, work->process, 1);

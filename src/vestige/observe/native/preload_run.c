@@ -33,7 +33,7 @@ struct own {
 struct page *page;
 char run_folder[PATH_MAX];
 static struct own *own;
-static char journal_path[PATH_MAX + 16];
+static char page_path[PATH_MAX + 16], journal_path[PATH_MAX + 16];
 static uint64_t journal_file;
 static atomic_int journal = -1;
 
@@ -51,12 +51,11 @@ static void *map(size_t length, int protection, int flags, int descriptor) {
 /* Whether this process belongs to a run; `run_folder` says to which. */
 bool take_part(void) {
     size_t length = strlen(run_folder);
-    char name[PATH_MAX + 16];
-    memcpy(name, run_folder, length);
-    memcpy(name + length, "/preload", 9);
+    memcpy(page_path, run_folder, length);
+    memcpy(page_path + length, "/preload", 9);
     memcpy(journal_path, run_folder, length);
     memcpy(journal_path + length, "/events.jsonl", 14);
-    long descriptor = raw(SYS_openat, AT_FDCWD, name, O_RDWR | O_CLOEXEC | O_NOFOLLOW, 0);
+    long descriptor = raw(SYS_openat, AT_FDCWD, page_path, O_RDWR | O_CLOEXEC | O_NOFOLLOW, 0);
     if (descriptor < 0)
         return false;
     struct stat found;
@@ -73,6 +72,21 @@ bool take_part(void) {
     raw(SYS_madvise, own, sizeof *own, MADV_WIPEONFORK);
     journal_file = key_of(&found);
     return true;
+}
+
+/* Whether the next program could do so, too: not as another user, nor behind another root. */
+bool within_reach(void) {
+    struct stat found;
+    uid_t user = (uid_t)raw(SYS_geteuid);
+    if (!look_at(page_path, &found, AT_SYMLINK_NOFOLLOW) || (user && user != found.st_uid))
+        return false; /* whatever it may do by its capabilities: the next program does not have them */
+    long own_page = raw(SYS_openat, AT_FDCWD, page_path, O_RDWR | O_CLOEXEC | O_NOFOLLOW, 0);
+    long library = own_page < 0 ? own_page : raw(SYS_openat, AT_FDCWD, library_path, O_RDONLY | O_CLOEXEC, 0);
+    if (own_page >= 0)
+        raw(SYS_close, own_page);
+    if (library >= 0)
+        raw(SYS_close, library);
+    return library >= 0 || library == -EMFILE || library == -ENFILE;
 }
 
 /* Room for one call. */
