@@ -175,14 +175,3 @@ def test_an_address_that_leads_nowhere_is_no_gap(tmp_path: Path) -> None:
 def test_a_program_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     said = "program cannot be read: which files it opens is not known"
     assert gaps(tmp_path / "p", UNREADABLE) == ([] if os.geteuid() == 0 else [said])  # root may read every program
-
-
-def test_a_program_that_gives_files_other_names_is_named(tmp_path: Path) -> None:
-    folder = tmp_path / "p"
-    folder.mkdir()
-    program = "import os\ntry: os.chroot('/nowhere')\nexcept OSError: pass"
-    watched = watch([sys.executable, "-I", "-S", "-c", program], folder)
-    name = os.path.basename(sys.executable)[:15]
-    assert [event.text for event in watched.events if event.op == "g"] == [
-        f"{name} called chroot: files may have other names behind it"
-    ]

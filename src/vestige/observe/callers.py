@@ -7,6 +7,10 @@ import errno
 import os
 import time
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from vestige.observe.views import Views
+
 _PAGE = 4096
 AT_FDCWD = 0xFFFFFF9C
 _STALE = 1.0  # seconds; numbers are not given out again within one
@@ -17,11 +21,15 @@ _LOOKING = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 
 _STANDARD = {"/dev/stdin": "0", "/dev/stdout": "1", "/dev/stderr": "2"}
 
 
+class TooLongError(Exception):
+    """A path, made absolute, is longer than any call takes."""
+
+
 class Callers:
     """Reads from whoever is suspended. `unreadable` counts the reads that the kernel has forbidden: of a program that is set
     to be unreadable, as some are that hold secrets. An address that leads nowhere is the caller's own mistake."""
 
-    __slots__ = ("_buffer", "_local", "_readv", "_remote", "_vectors", "unreadable")
+    __slots__ = ("_buffer", "_local", "_readv", "_remote", "_vectors", "unreadable", "views")
 
     def __init__(self) -> None:
         self._readv = ctypes.CDLL(None, use_errno=True).process_vm_readv
@@ -39,6 +47,8 @@ class Callers:
         self._local = ctypes.addressof(self._vectors)
         self._remote = self._local + 16
         self.unreadable = 0
+        #: whether somebody may see other files than we under the same names
+        self.views: Views | None = None
 
     def memory(self, thread: int, address: int, length: int) -> bytes:
         """At most a page of it; empty where it cannot be read."""
@@ -64,12 +74,17 @@ class Callers:
             self._buffer[_PAGE] = b"\0"
         return os.fsdecode(text)
 
-    def path(self, thread: int, address: int, folder: int = AT_FDCWD) -> str | None:
-        """A path of the caller's, made absolute; what it reaches through its own descriptors is called by its name."""
+    def path(self, thread: int, address: int, folder: int = AT_FDCWD, *, follow: bool = True) -> str | None:
+        """A path of the caller's, made absolute; what it reaches through its own descriptors is called by its name.
+
+        `follow`: the call is about what a link leads to. Raises OutOfReachError and TooLongError.
+        """
         path = self.text(thread, address)
         if path is None:
             return None
         if path[:1] == "/":
+            if self.views is not None and (seen := self.views.path(thread, path, None, follow=follow)) is not None:
+                return seen
             return followed(thread, path) if path.startswith(_MAGIC) else path
         folder &= 0xFFFFFFFF
         try:
@@ -77,13 +92,19 @@ class Callers:
         except PermissionError:
             self.unreadable += 1
             return None
-        except OSError:
+        except OSError as error:
+            if error.errno == errno.ENAMETOOLONG:
+                raise TooLongError(path) from None
             return None  # no such descriptor: the call fails
         if not path:
             return base
         while path.startswith("./"):
             path = path[2:].lstrip("/")
+        if self.views is not None and (seen := self.views.path(thread, path, base, follow=follow)) is not None:
+            return seen
         path = f"{base}/{path}" if base != "/" else "/" + path
+        if len(path) >= _PAGE:
+            raise TooLongError(path)
         return followed(thread, path) if path.startswith(_MAGIC) else path
 
     def name(self, thread: int) -> str:

@@ -212,7 +212,7 @@ class Follower:
             if not flags & _O_CREAT:
                 self._see(self._absent, name, seq, pid)
                 return
-            file = self._names.create(name)
+            file = self._names.making(name) or self._names.create(name)
         elif flags & _MADE_NEW == _MADE_NEW:
             return
         else:

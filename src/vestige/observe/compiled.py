@@ -22,7 +22,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-_VERSION = 2
+_VERSION = 5
 _ARCHITECTURES, _CALLS = 3, 512
 _ABSENT, _READ, _TOUCHED, _CREATED = range(4)
 NOBODY_LEFT, OTHERS = -1, -2
@@ -78,6 +78,7 @@ def library() -> ctypes.CDLL | None:
         ("append", None, (ctypes.c_void_p, ctypes.c_char_p, ctypes.c_size_t)),
         ("flush", None, (ctypes.c_void_p,)),
         ("snapshot_taken", None, (ctypes.c_void_p,)),
+        ("part_ways", None, (ctypes.c_void_p,)),
         ("has", ctypes.c_int, (ctypes.c_void_p, ctypes.c_int, ctypes.c_char_p, ctypes.c_uint64, ctypes.c_uint64)),
         ("put", None, (ctypes.c_void_p, ctypes.c_int, ctypes.c_char_p, ctypes.c_uint64, ctypes.c_uint64)),
         ("changed", None, (ctypes.c_void_p, ctypes.c_char_p, ctypes.c_uint64, ctypes.c_uint64, ctypes.c_int)),
@@ -234,6 +235,10 @@ class CompiledWatch(Watch):
 
     def _answer(self, identity: int) -> None:
         self._library.vestige_answer(self._watcher, identity)
+
+    def part_ways(self) -> None:
+        self._library.vestige_part_ways(self._watcher)
+        super().part_ways()
 
     def snapshot_taken(self, *, late: bool = False) -> None:
         self._library.vestige_snapshot_taken(self._watcher)

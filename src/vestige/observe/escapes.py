@@ -354,6 +354,8 @@ _KINDS = (
     ("cannot be read", "unreadable"),
     ("filter of its own", "filters"),
     ("may have other names", "mounts"),
+    ("mount namespace of its own", "mounts"),
+    ("more than 4,096 bytes", "long paths"),
     ("behind this socket", "sockets"),
     ("by its handle", "handles"),
     ("content before the change", "content"),
@@ -363,6 +365,7 @@ _BY_MARK = (
     ("could not gain privileges", "vestige run --observe audit lets it"),
     ("cannot be read", "name what it reads and writes with --input and --output"),
     ("may have other names", "run vestige inside, or name the files with --input and --output"),
+    ("mount namespace of its own", "have what matters copied to where it stays"),
     ("behind this socket", "start the server inside the recorded run, or name the files with --input and --output"),
 )
 

@@ -87,7 +87,7 @@ class Judge:
             lay = None
         before = lay.digest if lay is not None else None
         if before is None and lay is not None and lay.before is not None:
-            before = self._digest(name, lay.before)
+            before = self._digest_before(lay, name, lay.before, changed=bool(lay.state & lifecycle.WRITING))
         self.outputs.append(
             ObservedUse(
                 path=name,

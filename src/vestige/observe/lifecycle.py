@@ -146,6 +146,11 @@ class Names:
         self.files.append(file)
         return self._attach(name, file)
 
+    def making(self, name: str) -> File | None:
+        """The file that another is just making at a name: two that create it at once see both that nothing is there."""
+        file = self.at.get(name)
+        return file if file is not None and file.origin is None and file.identity is None and file.was is None else None
+
     def vacate(self, name: str) -> None:
         """Nothing is at a name, as the event before a call says. A file that was renamed to it is still where it was."""
         file = self.at.get(name)

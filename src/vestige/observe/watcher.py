@@ -24,9 +24,10 @@ from _json import encode_basestring_ascii as quoted
 
 from vestige.observe import connections, notify
 from vestige.observe.callers import AT_FDCWD as _HERE
-from vestige.observe.callers import Callers, link
+from vestige.observe.callers import Callers, TooLongError, link
 from vestige.observe.lines import FLUSH_MARK, five, utf8
 from vestige.observe.tentative import Tentative
+from vestige.observe.views import OutOfReachError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ _REMOVEDIR = 0x200
 _EXCHANGE = 2
 _INLINE = 1 << 20  # bytes that are hashed at once; more goes to a thread
 _SHARED = "/dev/shm/"  # noqa: S108 - a name to recognise, not a place to write
+_PARTING = ("chroot", "pivot_root", "mount", "move_mount", "setns")
 _PSEUDO = ("/proc/", "/sys/", "/dev/")
 _BLANK = bytes(notify.MESSAGE.size)
 _pack, _unpack = notify.ANSWER.pack, notify.MESSAGE.unpack
@@ -92,6 +94,7 @@ class Watch:
         self._connected: set[tuple[int, str]] = set()
         self._closed: set[str] = set()
         self._tentative = Tentative()
+        self._beyond: set[str] = set()
         self._listener = listener
         self._message = shared.slot(0)
         self._head = self._message[: notify.MESSAGE.size]
@@ -178,7 +181,19 @@ class Watch:
         call = notify.CALLS[architecture][number]
         meaning, *places = _MEANINGS.get(call, (call,))
         unreadable = self.callers.unreadable
-        at = [self.callers.path(thread, a[address], _HERE if folder is None else a[folder]) for address, folder in places]
+        try:
+            at = [
+                self.callers.path(
+                    thread, a[address], _HERE if folder is None else a[folder], follow=meaning in ("open", "execute", "truncate")
+                )
+                for address, folder in places
+            ]
+        except OutOfReachError as error:
+            self._lost(thread, f"used {error} and perhaps more, in a mount namespace of its own: nobody else finds it there")
+            return True
+        except TooLongError:
+            self._lost(thread, "used a path of more than 4,096 bytes, and perhaps more: no call leads to what it names")
+            return True
         if None in at:
             if self.callers.unreadable > unreadable:
                 self._unreadable(thread)
@@ -217,17 +232,32 @@ class Watch:
             self._closed.add(name)
             self.note("g", self.notes.process(thread), text=f"{name} cannot be read: which files it opens is not known")
 
+    def _lost(self, thread: int, said: str) -> None:
+        """A file that cannot be looked at; said once of each program."""
+        name = self.callers.name(thread)
+        if name not in self._beyond:
+            self._beyond.add(name)
+            self.note("g", self.notes.process(thread), text=f"{name} {said}")
+
+    def part_ways(self) -> None:
+        """From now on, the same names may lead to other files for some."""
+        from vestige.observe.views import Views
+
+        if self.callers.views is None:
+            self.callers.views = Views()
+
     def _escape(self, call: str, thread: int, a: list[int]) -> None:
         """A call after which not all is seen, or not under its own name."""
+        if call in _PARTING:
+            self.part_ways()
+            return
         name = self.callers.name(thread)
         if call in notify.ONLY:
             if a[0] & 0xFFFFFFFF != notify.ONLY[call]:
                 return
             said = "installed a filter of its own: a call that it refuses is noted as if it had been made"
-        elif call == "open_by_handle_at":
-            said = "opened a file by its handle: which one is not known"
         else:
-            said = f"called {call}: files may have other names behind it"
+            said = "opened a file by its handle: which one is not known"
         self.note("g", self.notes.process(thread), text=f"{name} {said}")
 
     def _flags(self, call: str, thread: int, a: list[int]) -> int:
@@ -250,6 +280,8 @@ class Watch:
                 return True
             if self._hold(message, path, None):
                 return False
+            if os.path.islink(path):  # the call makes what it leads to
+                path = os.path.realpath(path)
             self.notes.created.add(path)
             self.note("w", self.notes.process(thread), path, flags=flags)
             return True

@@ -73,7 +73,9 @@ bool read_path(struct work *work, struct path *path, uint32_t thread, uint64_t a
         path->length = (size_t)snprintf(path->text, LONGEST, "%s", work->folder);
     else
         path->length = (size_t)snprintf(path->text, LONGEST, "%s/%s", strcmp(work->folder, "/") ? work->folder : "", rest);
-    return path->length < LONGEST;
+    if (path->length >= PATH_MAX)
+        errno = ENAMETOOLONG;
+    return path->length < PATH_MAX;
 }
 
 /* The caller's argument vector. False where it is longer than we look at, or cannot be read. */

@@ -135,7 +135,7 @@ static enum verdict open_call(struct work *work, uint32_t thread, const struct p
     else if (stat(path->text, &found) != 0) {
         if (errno == ENOENT && !(flags & O_CREAT))
             return GO_ON;
-        if (holds(watcher, path))
+        if (holds(watcher, path) || (lstat(path->text, &found) == 0 && S_ISLNK(found.st_mode)))
             return LEAVE;
         there = false;
         pthread_mutex_lock(&watcher->lock);
@@ -297,7 +297,9 @@ enum verdict look(struct work *work, const struct message *message) {
     struct path *one = &work->one, *other = &work->other;
 #define READ_PATH(path, address, folder) \
     if (!read_path(work, path, thread, address, folder)) \
-        return errno == EPERM || errno == EACCES ? LEAVE : GO_ON /* a program that may not be read is named by Python */
+        return errno == EPERM || errno == EACCES || errno == ENAMETOOLONG ? LEAVE : GO_ON /* Python says what is not known */
+    if (work->watcher->parted)
+        return LEAVE;
     switch (call_of(work->watcher, message)) {
     case OPEN:
         READ_PATH(one, a[0], here);

@@ -14,7 +14,7 @@
 
 #include "watcher.h"
 
-enum { VERSION = 2 };
+enum { VERSION = 5 };
 
 EXPORT int vestige_version(void) { return VERSION; }
 
@@ -79,6 +79,9 @@ EXPORT void vestige_snapshot_taken(struct watcher *watcher) {
     watcher->snapshot_due = false;
     pthread_mutex_unlock(&watcher->lock);
 }
+
+/* The same names may lead to other files for some from now on: all paths are left to Python. */
+EXPORT void vestige_part_ways(struct watcher *watcher) { watcher->parted = true; }
 
 static uint64_t member(const char *path, uint64_t device, uint64_t inode) {
     return path ? hash_of(path, strlen(path), 0) : hash_of_pair(device, inode);

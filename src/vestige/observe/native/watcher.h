@@ -91,6 +91,7 @@ struct shared {
 struct watcher {
     int listener, journal, wake;
     bool snapshot_due;
+    atomic_bool parted;
     uint32_t self;
     uid_t user;
     const char *root;
