@@ -22,6 +22,17 @@ the defaults, and the record says so. `vestige doctor` shows what is set, and wh
 | key | default | |
 |---|---|---|
 """
+_TABLES = """\
+| `[flags]` | none | options of your own programs that name `inputs` and `outputs` |
+| `[items]` | none | named sets of files, which `vestige run --item NAME` takes along |
+| `[classify]` | none | patterns of paths, and the role of what fits: it stands over the built-in rules |
+
+A pattern of `[classify]` fits a path as a record has it (relative to the project's root, or absolute), the rest of it from one
+of its folders on, or its name; `*` stands for slashes, too, and `~/` for your home folder. The first that fits counts. `trace`,
+`status`, `show`, `log` and whatever else asks apply it to all runs, old ones included; records are not changed. `vestige show
+RUN --all` shows what is hidden, and by which rule. Files of packages and of the system can be linked from the first run on that
+was recorded under such a pattern: before, they were not hashed one by one.
+"""
 _FILE = """
 `vestige init` writes this file, to begin with:
 
@@ -36,7 +47,7 @@ def _choices(key: Key) -> str:
 def configuration() -> str:
     """The page about the configuration."""
     rows = [f"| `{key.name}` | `{key.default}` | {key.help}{_choices(key)} |" for key in KEYS]
-    return _CONFIGURATION + "\n".join(rows) + "\n" + _FILE + text() + "```\n"
+    return _CONFIGURATION + "\n".join(rows) + "\n" + _TABLES + _FILE + text() + "```\n"
 
 
 def main() -> None:

@@ -72,6 +72,13 @@ def test_flags_and_items(tmp_path: Path) -> None:
         ('[flags]\ninputs = ["t"]', "flags.inputs takes options"),
         ("flags = 1", "flags is a table"),
         ("items = 1", "items is a table"),
+        ("classify = 1", "classify is a table"),
+        (
+            '[classify]\n"a/*" = "dta"',
+            "classify.'a/*' takes data, config, code, cache, temporary, library or system, not 'dta'; did you mean 'data'?",
+        ),
+        ('[classify]\n"a/*" = 3', "not 3"),
+        ("[clasify]", "there is no key 'clasify'; did you mean 'classify'?"),
         ("[items.a]\nfile = []", "there is no key 'items.a.file'; did you mean 'items.a.files'?"),
         ("keep = ", "is not TOML"),
     ],
@@ -102,6 +109,15 @@ def test_variables_are_read_as_the_file_would_be(tmp_path: Path, variable: str, 
 def test_a_wrong_variable_is_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="VESTIGE_KEEP: keep takes a size"):
         load(str(tmp_path), {"VESTIGE_KEEP": "big"})
+
+
+def test_the_first_pattern_that_fits_gives_a_file_its_role(tmp_path: Path) -> None:
+    table = '[classify]\n"cache/*.bin" = "data"\n"cache/*" = "cache"\n"/opt/sets/*" = "data"\n"*.dat" = "config"\n'
+    (tmp_path / "vestige.toml").write_text(table)
+    config = load(str(tmp_path), {})
+    asked = ("cache/m.bin", "cache/m.txt", "deep/cache/m.bin", "/opt/sets/a/b", "x/opt/sets/a", "a.dat", "m.bin")
+    assert [config.role(path) for path in asked] == ["data", "cache", "data", "data", None, "config", None]
+    assert Config().role("cache/m.bin") is None
 
 
 def test_a_configuration_cannot_be_changed() -> None:

@@ -214,11 +214,12 @@ class Project:
         query = RunQuery(name=name, status=status, since=_since(since), user=user, tag=tag, kind=kind, limit=limit)
         return log(self._opened, query, [conditions.parse(text) for text in where], records=records)
 
-    def show(self, run: str) -> Shown:
-        """One run and all it refers to. Raises NotFoundError, AmbiguousError, DamagedError."""
+    def show(self, run: str, *, hidden: bool = False) -> Shown:
+        """One run and all it refers to; `hidden`: with what its record does not list, and why. Raises NotFoundError,
+        AmbiguousError, DamagedError."""
         from vestige.ops.show import show
 
-        return show(self._opened, run)
+        return show(self._opened, run, hidden=hidden)
 
     def streams(self, run: str) -> Iterator[tuple[str, bytes]]:
         """What a run wrote to its standard streams, as far as it was kept: name and bytes."""

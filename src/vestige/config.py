@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from typing import Literal
 
+    from vestige.model.files import Role
+
 FILE = "vestige.toml"
 _TABLE = "tool.vestige"
 
@@ -62,6 +64,8 @@ KEYS = (
 )
 _FLAGS = ("inputs", "outputs")
 _ITEM = ("files",)
+#: What `[classify]` can make of a file.
+ROLES: tuple[Role, ...] = ("data", "config", "code", "cache", "temporary", "library", "system")
 
 
 class Flags:
@@ -88,8 +92,8 @@ class Config:
     """What is in force. Sizes in bytes. Frozen: `replaced` gives another."""
 
     __slots__ = (
-        "_origins", "budget", "catalogue", "dirty", "flags", "hash_limit", "items", "keep", "keep_exclude", "observe", "records",
-        "secrets", "snapshot_limit", "source_limit", "streams", "variables",
+        "_origins", "budget", "catalogue", "classify", "dirty", "flags", "hash_limit", "items", "keep", "keep_exclude",
+        "observe", "records", "secrets", "snapshot_limit", "source_limit", "streams", "variables",
     )  # fmt: skip
 
     keep: int
@@ -107,6 +111,7 @@ class Config:
     variables: tuple[str, ...]
     flags: Flags
     items: tuple[Item, ...]
+    classify: tuple[tuple[str, Role], ...]
     _origins: dict[str, str]
 
     def __init__(self, values: Mapping[str, object] | None = None, origins: Mapping[str, str] | None = None) -> None:
@@ -140,6 +145,14 @@ class Config:
         """The item of that name."""
         return next((item for item in self.items if item.name == name), None)
 
+    def role(self, path: str) -> Role | None:
+        """The role that `[classify]` gives to a file, by its path as a record has it; the first pattern that fits counts."""
+        if not self.classify:
+            return None
+        from vestige.model.patterns import fits
+
+        return next((role for pattern, role in self.classify if fits(path, pattern)), None)
+
     def keeps(self, path: str) -> bool:
         """Whether the bytes at a path may be kept, by its name alone: no secret, and not excluded."""
         from vestige.model.secret_names import is_secret_file
@@ -169,6 +182,7 @@ _DEFAULTS: tuple[tuple[str, object], ...] = (
     ("variables", ()),
     ("flags", Flags()),
     ("items", ()),
+    ("classify", ()),
 )
 
 
@@ -177,7 +191,7 @@ def load(root: str, environ: Mapping[str, str] | None = None) -> Config:
     values: dict[str, object] = {}
     origins: dict[str, str] = {}
     where, document = _read(root)
-    readers = {"flags": _flags, "items": _items}
+    readers = {"flags": _flags, "items": _items, "classify": _classify}
     for name, value in document.items():
         values[name] = readers[name](value, where) if name in readers else _check(name, value, where)
         origins[name] = where
@@ -188,6 +202,16 @@ def load(root: str, environ: Mapping[str, str] | None = None) -> Config:
             values[key.name] = _check(key.name, _spelled(key, text), variable)
             origins[key.name] = variable
     return Config(values, origins)
+
+
+def classification(root: str) -> Config:
+    """Only what `[classify]` says: a question is answered whatever else is wrong. Raises ConfigError where that table is."""
+    try:
+        where, document = _read(root)
+    except ConfigError:
+        return Config()
+    table = document.get("classify")
+    return Config() if table is None else Config({"classify": _classify(table, where)}, {"classify": where})
 
 
 def _read(root: str) -> tuple[str, dict[str, object]]:
@@ -228,7 +252,7 @@ def _toml(data: bytes, path: str) -> dict[str, object]:
 def _check(name: str, value: object, where: str) -> object:
     key = next((one for one in KEYS if one.name == name), None)
     if key is None:
-        raise _unknown(name, [one.name for one in KEYS] + ["flags", "items"], where)
+        raise _unknown(name, [one.name for one in KEYS] + ["flags", "items", "classify"], where)
     if key.kind == "size":
         return _size(key, value, where)
     if key.kind == "switch":
@@ -286,6 +310,17 @@ def _items(value: object, where: str) -> tuple[Item, ...]:
             files = item.get("files", [])
         found.append(Item(name, _words(f"items.{name}", files, where)))
     return tuple(found)
+
+
+def _classify(value: object, where: str) -> tuple[tuple[str, Role], ...]:
+    if not isinstance(value, dict):
+        raise ConfigError(f'{where}: classify is a table: [classify] "cache/*" = "data"')
+    for pattern, role in value.items():
+        if role not in ROLES:
+            meant = nearest(str(role), ROLES)
+            asked = f"; did you mean {meant!r}?" if meant else ""
+            raise ConfigError(f"{where}: classify.{pattern!r} takes {', '.join(ROLES[:-1])} or {ROLES[-1]}, not {role!r}{asked}")
+    return tuple(value.items())
 
 
 def _spelled(key: Key, text: str) -> object:

@@ -196,3 +196,42 @@ def test_every_path_has_a_role(path: str, written: bool) -> None:
     assert role("/" + path, SETTING, written=written) in {
         "data", "config", "code", "cache", "temporary", "library", "system", "drop",
     }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("path", "role", "why"),
+    [
+        ("/dev/null", "drop", "a device, or what the kernel tells"),
+        ("/home/ada/p/.git/HEAD", "drop", "internals of version control, which the commit stands for"),
+        ("/home/ada/p/.vestige/x", "drop", "in the store"),
+        ("/home/ada/.cache/vestige/x", "drop", "of Vestige itself"),
+        ("/usr/lib/x86_64-linux-gnu/libc.so.6", "system", "below /usr/"),
+        ("/etc/ld.so.cache", "system", "below /etc/"),
+        ("/opt/py312/bin/python", "library", "below /opt/py312/"),
+        ("/home/ada/p/.venv/lib/a.py", "library", "in a folder .venv/"),
+        ("/srv/lib/python3.11/json.py", "library", "below /lib/python3."),
+        ("/home/ada/p/__pycache__/a.cpython-311.pyc", "cache", "*.pyc are made from other files"),
+        ("/home/ada/p/.pytest_cache/x", "cache", "in a folder .pytest_cache/"),
+        ("/big/cache/x", "cache", "below /big/cache/"),
+        ("/home/ada/p/a.yaml", "config", "its name ends in .yaml"),
+        ("/home/ada/p/a.csv", "data", "no other rule fits"),
+    ],
+)
+def test_every_role_has_a_rule_that_can_be_told(path: str, role: str, why: str) -> None:
+    assert Rules(SETTING).why(path) == (role, why)
+
+
+def test_what_is_left_in_a_temporary_folder_says_so() -> None:
+    assert Rules(SETTING).why("/tmp/x", written=True) == ("temporary", "left in a temporary folder outside the project")
+
+
+@given(st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=40), st.booleans())
+def test_the_rule_is_told_of_the_role_that_is_given(path: str, written: bool) -> None:
+    given, why = Rules(SETTING).why("/" + path, written=written)
+    assert given == role("/" + path, SETTING, written=written)
+    assert why
+
+
+@pytest.mark.parametrize("path", [*READ])
+def test_every_known_place_has_a_rule(path: str) -> None:
+    assert Rules(SETTING).why(path)[1]

@@ -100,7 +100,7 @@ def test_the_written_configuration_says_nothing_and_then_what_it_says(study: Stu
 def test_the_doctor_finds_everything_it_looks_at(study: Study) -> None:
     study.record()
     groups = dict(doctor(study.project).groups)
-    assert list(groups) == ["Observing", "Making again", "Versions", "Project", "Store"]
+    assert list(groups) == ["Observing", "What escaped", "Making again", "Versions", "Project", "Store"]
     found = {one.name: one for findings in groups.values() for one in findings}
     assert found["notify"].state in ("good", "limited", "missing")
     assert found["records"].found == "1 run"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
 import signal
@@ -16,6 +17,7 @@ import pytest
 from blake3 import blake3
 
 from tests.record.running import VESTIGE, last, paths, records, run, use
+from vestige.observe.interface import Event, parse
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="recording is complete on Linux only")
 
@@ -207,6 +209,21 @@ def test_a_run_inside_a_run_is_its_child_and_both_know_the_files(project: Path) 
     assert paths(inner, "outputs") == {"mid"}
     assert paths(outer, "outputs") == {"mid", "out"}
     assert inner["observation"]["method"] == "notify"
+
+
+def events_of(project: Path, record: dict[str, Any]) -> list[Event]:
+    """What was kept of a run's journal."""
+    digest = record["observation"]["raw"].removeprefix("blake3:")
+    data = (project / ".vestige/objects/blake3" / digest[:2] / digest[2:]).read_bytes()
+    return list(parse(gzip.decompress(data).splitlines(keepends=True)))
+
+
+def test_the_events_of_a_run_are_kept_those_of_one_inside_another_too(project: Path) -> None:
+    run(project, *VESTIGE, "run", "sh", "-c", "cat in.csv > mid")
+    outer, inner = records(project)
+    kept = {record["id"]: {event.path for event in events_of(project, record)} for record in (outer, inner)}
+    assert {f"{project}/in.csv", f"{project}/mid"} <= kept[inner["id"]] < kept[outer["id"]]
+    assert len(events_of(project, inner)) == inner["observation"]["events"]
 
 
 def test_two_runs_in_one_folder_at_once_do_not_mix(project: Path) -> None:

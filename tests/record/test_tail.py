@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import gzip
 from pathlib import Path
 
 from vestige.observe.interface import Event, line, parse
-from vestige.record.tail import Tail
+from vestige.record.tail import Tail, compressed
 
 
 def write(path: Path, *events: Event) -> None:
@@ -58,3 +59,19 @@ def test_a_run_inside_another_takes_only_what_its_own_processes_did(tmp_path: Pa
         ("w", "/out"),
         ("h", "/out"),
     ]
+
+
+def test_the_lines_can_be_had_again_from_the_beginning(tmp_path: Path) -> None:
+    write(tmp_path / "events.jsonl", Event("p", 1, 7, flags=6), Event("r", 2, 7, "/a"))
+    tail = Tail(str(tmp_path), None, {"id": "i"})
+    first = list(tail.lines())
+    assert list(tail.lines()) == []
+    assert list(tail.again()) == first
+    assert len(first) == 2
+
+
+def test_of_a_very_long_journal_the_first_lines_are_kept() -> None:
+    lines = [b"%06d\n" % number for number in range(1000)]
+    assert gzip.decompress(compressed(lines, 7000)) == b"".join(lines)
+    assert gzip.decompress(compressed(lines, 6999)) == b"".join(lines[:999])
+    assert compressed(lines, 70) == compressed(lines[:10], 1000)

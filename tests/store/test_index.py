@@ -88,6 +88,9 @@ def test_the_uses_of_a_run_come_back_in_its_order_and_in_the_roles_that_are_link
         (BYTES, "code", False),
         ("/tmp/t", "temporary", False),
     ]
+    every = index.uses_by(one.id, written=False, every=True)
+    assert [use for use in every if use.role not in ("cache", "library", "system")] == list(inputs)
+    assert "x.pyc" in [use.path for use in every]
     outputs = index.uses_by(one.id, written=True)
     assert [(use.path, use.digest) for use in outputs] == [("a", digest("7")), ("gone", None), ("set.zarr", digest("8"))]
     first = outputs[0]

@@ -18,7 +18,7 @@ In a pipe it prints lines for programs: a name, a tab, a value. --json prints th
     least=1,
     most=1,
     options=(
-        Option("all", "what is hidden otherwise, too, and why: caches, temporary files, processes, all variables"),
+        Option("all", "what is hidden otherwise, too, and which rule hides it: libraries, caches, devices; all variables"),
         Option("log", "what the run wrote to its standard streams, byte for byte, as far as it was kept"),
         Option("json", "print the record itself"),
     ),
@@ -45,7 +45,7 @@ def main(arguments: Arguments) -> int:
         for _, data in kept:
             out.data(data)
         return 0
-    shown = project.show(word)
+    shown = project.show(word, hidden=arguments.switch("all") and not arguments.switch("json"))
     if arguments.switch("json"):
         out.record(shown.run)
     elif out.terminal or arguments.switch("all"):

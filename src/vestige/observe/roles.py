@@ -89,6 +89,32 @@ class Rules:
             return "config"
         return "data"
 
+    def why(self, path: str, *, written: bool = False) -> tuple[Placed, str]:
+        """The role of a file, or "drop", and the rule that says so, in words."""
+        dropped = self.dropped(path)
+        if dropped is not None:
+            return "drop", _DROPPED[dropped]
+        place = self.role(path, written=written)
+        return place, self._reason(path, place)
+
+    def _reason(self, path: str, place: Placed) -> str:
+        parts = path.split("/")
+        if place in ("data", "config", "code"):
+            return f"its name ends in {_suffix(parts[-1])}" if _suffix(parts[-1]) and place != "data" else "no other rule fits"
+        if place == "temporary":
+            return "left in a temporary folder outside the project"
+        marks = _LIBRARY_PARTS if place == "library" else _CACHE_PARTS
+        named = next((part for part in parts if part in marks), None)
+        begins = next((folder for folder in (*self._prefixes, *self._caches, *_SYSTEM) if path.startswith(folder)), None)
+        if place == "cache" and path.endswith(_CACHE_SUFFIXES):
+            return f"*{_suffix(parts[-1])} are made from other files"
+        if place != "system" and named is not None:
+            return f"in a folder {named}/"
+        within = next((mark for mark in _LIBRARY_MARKS if mark in path), None)
+        if place == "library" and within is not None:
+            return f"below {within}"
+        return f"below {begins}" if begins is not None else "in a hidden folder of your home folder"
+
     def _inside(self, path: str, parts: list[str]) -> Placed | None:
         if self._prefixes_inside and path.startswith(self._prefixes_inside):
             return "library"
@@ -180,6 +206,12 @@ def _words(text: str) -> frozenset[str]:
     return frozenset(text.split())
 
 
+_DROPPED = {
+    "device": "a device, or what the kernel tells",
+    "store": "in the store",
+    "own": "of Vestige itself",
+    "versions": "internals of version control, which the commit stands for",
+}
 _DEVICES = ("/proc/", "/sys/", "/dev/", "/memfd:")
 _SHARED = "/dev/shm/"  # noqa: S108  # a name to recognise
 _VERSIONS = frozenset({".git", ".hg", ".svn", ".bzr", ".jj"})

@@ -16,6 +16,7 @@ from vestige.model.links import Linker, asked_for
 from vestige.model.query import RunQuery
 from vestige.model.run import Run, Summary, short
 from vestige.model.values import value
+from vestige.ops import reclassified
 from vestige.ops.project import Project
 
 _SHOWN = 8
@@ -37,7 +38,12 @@ def run(project: Project, word: str) -> Run:
 
 
 def record(project: Project, run_id: str) -> Run:
-    """The record of a run whose full id is known; of one that is not finished, what its journal holds."""
+    """The record of a run whose full id is known; of one that is not finished, what its journal holds. Files have the roles
+    that are configured."""
+    return reclassified.run(_recorded(project, run_id), project.roles)
+
+
+def _recorded(project: Project, run_id: str) -> Run:
     if project.records.path_of(run_id) is not None:
         return project.records.read(run_id)
     from vestige.record import provisional

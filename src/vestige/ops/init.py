@@ -19,6 +19,11 @@ _TABLES = """\
 # Named sets of files, relative to this folder, that `vestige run --item NAME` takes along.
 # [items]
 # figures = ["figures/*.png"]
+
+# What a file was to a run, where the rules are wrong; the first pattern that fits counts. It holds for runs that are recorded
+# already, too: it is applied when you ask. Roles are data, config, code, cache, temporary, library, system.
+# [classify]
+# "cache/*" = "data"
 """
 
 

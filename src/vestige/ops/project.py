@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
 
-from vestige.config import Config, load
+from vestige.config import Config, classification, load
 from vestige.errors import VestigeError
 from vestige.model.files import Digest
 from vestige.model.run import Run
@@ -62,6 +62,11 @@ class Project:
         return load(self.place.root)
 
     @cached_property
+    def roles(self) -> Config:
+        """The roles that are configured, whatever else is wrong with the configuration. Raises ConfigError."""
+        return self.config if "config" in self.__dict__ else classification(self.place.root)
+
+    @cached_property
     def code(self) -> CodeStore:
         """The snapshots of code."""
         return CodeStore(os.path.join(self.place.store, "code.git"))
@@ -82,7 +87,8 @@ class Project:
 
     @cached_property
     def index(self) -> Index:
-        """Every run and every use of a file, brought up to date; runs that were lost are finished first."""
+        """Every run and every use of a file, brought up to date; runs that were lost are finished first. Files have the roles
+        that are configured. Raises ConfigError."""
         if not self.exists:
             from vestige.store.memory import MemoryIndex
 
@@ -90,7 +96,12 @@ class Project:
         self.settle()
         from vestige.store.sqlite import open_index
 
-        return open_index(self.place.store, project.cache_dir(self.place), active=_provisional, progress=self.progress)
+        found = open_index(self.place.store, project.cache_dir(self.place), active=_provisional, progress=self.progress)
+        if not self.roles.classify:
+            return found
+        from vestige.ops.reclassified import Reclassified
+
+        return Reclassified(found, self.roles)
 
     def settle(self) -> None:
         """Write the records of runs that have ended and that nobody takes care of any more; of what was lost, nobody knows how

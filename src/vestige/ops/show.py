@@ -14,6 +14,7 @@ from vestige.model.machine import Machine
 from vestige.model.run import Run, Summary, Verdict, summarise
 from vestige.model.values import replace, value
 from vestige.ops import find
+from vestige.ops.hidden import Hidden, read
 from vestige.ops.project import Project
 from vestige.store.records import Note
 
@@ -32,15 +33,17 @@ class Shown:
     parent: Summary | None = None
     children: tuple[Summary, ...] = ()
     notes: tuple[Note, ...] = ()
+    hidden: tuple[Hidden, ...] = ()
     problems: tuple[str, ...] = ()
 
 
-def show(project: Project, word: str) -> Shown:
-    """The run that RUN or FILE means. Raises NotFoundError, AmbiguousError, DamagedError."""
-    return everything(project, find.run(project, word))
+def show(project: Project, word: str, *, hidden: bool = False) -> Shown:
+    """The run that RUN or FILE means. `hidden`: with what its record does not list, and why. Raises NotFoundError,
+    AmbiguousError, DamagedError."""
+    return everything(project, find.run(project, word), hidden=hidden)
 
 
-def everything(project: Project, run: Run) -> Shown:
+def everything(project: Project, run: Run, *, hidden: bool = False) -> Shown:
     """A run with what it refers to."""
     problems: list[str] = []
     partly = project.records.missing(run)
@@ -56,6 +59,7 @@ def everything(project: Project, run: Run) -> Shown:
         parent=index.summary(run.parent) if run.parent else None,
         children=tuple(index.children(run.id)),
         notes=notes,
+        hidden=read(project, run, problems) if hidden else (),
         problems=tuple(problems),
     )
 

@@ -90,7 +90,7 @@ def compose(parts: Parts) -> Run:
         variables=context.variables,
         other_variables=context.other_variables,
         stdin=parts.stdin,
-        inputs=tuple([_use(use, parts, moments) for use in conclusion.inputs if use.role in _SHOWN]),
+        inputs=tuple([_use(use, parts, moments) for use in conclusion.inputs if use.role != "drop"]),
         outputs=tuple([_use(use, parts, moments) for use in conclusion.outputs if use.role in _SHOWN]),
         streams=parts.streams,
         processes=_processes(conclusion, ended),

@@ -30,7 +30,7 @@ from vestige.record.context import Context, attempt
 from vestige.record.digests import Digests, stat_of
 from vestige.record.journal import Begun
 from vestige.record.keeping import Keeper
-from vestige.record.tail import Tail
+from vestige.record.tail import Tail, compressed
 from vestige.record.watch import Ground
 from vestige.store import ledger, project
 from vestige.store.journal import Active
@@ -46,6 +46,7 @@ _TICK = 0.02  # seconds between two looks at the journal, at first
 _SLOWEST = 0.25
 _HEARTBEAT = 20.0
 _PATIENCE = 2.0
+_RAW = 64 << 20  # bytes of a journal that are kept; compressed they are about a tenth
 _UNREAD = frozenset({"library", "system", "drop"})
 
 
@@ -315,6 +316,7 @@ class Recorder:
                 self._digests.take_again(name, signature)
         conclusion = self._follower.conclude(final, self._digest_of, of_directory=digest.of_directory)
         conclusion = surroundings.promoted(conclusion, self._place, self._take)
+        conclusion = surroundings.claimed(conclusion, self._place, self.config, self._take)
         return surroundings.with_declared(conclusion, self._started, self._place, self.config, self._digest_of, self._setting)
 
     def _take(self, path: str, signature: Stat) -> Digest | None:
@@ -416,11 +418,9 @@ class Recorder:
             return None
 
     def _raw(self) -> Digest | None:
-        import zlib
-
+        """The journal as it is kept, so that rules can be applied anew: its beginning, if it is very long."""
         try:
-            with open(os.path.join(self._folder, "events.jsonl"), "rb") as file:
-                return self._objects.put(_gzip(zlib.compressobj(1, wbits=31), file.read()))
+            return self._objects.put(compressed(self._tail.again(), _RAW))
         except OSError:
             return None
 
@@ -440,11 +440,6 @@ def final(path: str) -> Stat | None:
     if not (stat.S_ISREG(found.st_mode) or stat.S_ISLNK(found.st_mode)):
         return None
     return Stat(found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino, found.st_dev)
-
-
-def _gzip(compressor: Any, data: bytes) -> bytes:
-    """As gzip(1) would, without a time: the same journal is the same object."""
-    return bytes(compressor.compress(data) + compressor.flush())
 
 
 def readlink(path: str) -> str | None:

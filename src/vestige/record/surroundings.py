@@ -220,6 +220,20 @@ def promoted(conclusion: Conclusion, place: Place, take: Callable[[str, Stat], D
     )
 
 
+def claimed(conclusion: Conclusion, place: Place, config: Config, take: Callable[[str, Stat], Digest | None]) -> Conclusion:
+    """Files of packages and of the system that `[classify]` makes more of are recorded one by one. Their role stays what the
+    rules say: the configuration is applied when somebody asks."""
+    if not config.classify:
+        return conclusion
+    moved = {
+        use.path: use._replace(digest=take(use.path, use.signature))
+        for use in conclusion.software
+        if use.signature is not None and config.role(relative(use.path, place.root)) not in (None, "library", "system")
+    }
+    rest = tuple(use for use in conclusion.software if use.path not in moved)
+    return conclusion._replace(inputs=(*conclusion.inputs, *moved.values()), software=rest)
+
+
 def streams(
     folder: str, document: Mapping[str, Any], objects: Objects, place: Place, hashed: Callable[[str], Digest | None]
 ) -> tuple[dict[str, Stream], Stdin | None, tuple[str, ...]]:

@@ -9,7 +9,7 @@ from vestige.observe.lines import FLUSH_MARK
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
     from typing import Any
 
 _BLOCK = 1 << 20
@@ -25,6 +25,7 @@ class Tail:
     def __init__(self, folder: str, outer: str | None, started: Mapping[str, Any]) -> None:
         self._path = os.path.join(outer or folder, "events.jsonl")
         self._outer = outer is not None
+        self._folder, self._started = folder, started
         self._own_path: str | None = os.path.join(folder, "events.jsonl")
         self._id = started["id"]
         self._since = started.get("sequence") or 0
@@ -51,6 +52,10 @@ class Tail:
                             yield line + b"\n"
         except FileNotFoundError:
             return
+
+    def again(self) -> Iterator[bytes]:
+        """All lines from the beginning."""
+        return Tail(self._folder, os.path.dirname(self._path) if self._outer else None, self._started).lines()
 
     def _first_lines(self) -> Iterator[bytes]:
         """The few lines of our own: the clock, and what the command inherited."""
@@ -85,6 +90,20 @@ class Tail:
             os.close(os.open(FLUSH_MARK + self._id, os.O_RDONLY))
         except OSError:
             pass
+
+
+def compressed(lines: Iterable[bytes], most: int) -> bytes:
+    """Lines as gzip(1) would, without a time: the same journal is the same object. No more bytes of them than `most`."""
+    import zlib
+
+    compressor = zlib.compressobj(1, wbits=31)
+    pieces: list[bytes] = []
+    for line in lines:
+        most -= len(line)
+        if most < 0:
+            break
+        pieces.append(compressor.compress(line))
+    return b"".join([*pieces, compressor.flush()])
 
 
 def _pid(processes: Mapping[str, Any], name: str) -> int | None:

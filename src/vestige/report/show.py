@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import groupby
 from shlex import join, quote
 
 from vestige.model.environment import Environment
 from vestige.model.files import LINKED_ROLES, FileUse
 from vestige.model.machine import Machine
 from vestige.model.run import Run, short
+from vestige.ops.hidden import Hidden
 from vestige.ops.show import Shown
 from vestige.report import style as styles
 from vestige.report.style import Cell, Style, printable
@@ -20,6 +22,7 @@ _COMMONPLACE = frozenset({"HOME", "PATH", "SHELL", "LANG", "USER", "LOGNAME", "T
 #: The word for a run of which something may have escaped observation.
 PARTIAL = "partial"
 _MANY = 40  # files of one list that are shown without --all
+_ROLES = {"drop": "no file of the run"}
 _HIDDEN = {
     "cache": "what programs keep to be faster: bytecode, fonts, compiled kernels",
     "temporary": "in a temporary folder outside the project",
@@ -42,6 +45,7 @@ def page(shown: Shown, style: Style, now: float, *, everything: bool = False) ->
         yield style.paint(f"processes ({len(run.processes)})", "strong")
         for process in run.processes:
             yield f"  {process.pid:>7}  {printable(join(process.argv))}"
+    yield from _hidden(shown.hidden, style)
     gaps = run.observation.gaps if run.observation else ()
     yield from _warnings("may have escaped", gaps, style)
     yield from _warnings("problems", (*run.problems, *shown.problems), style)
@@ -258,6 +262,18 @@ def _files(title: str, uses: Sequence[FileUse], style: Style, *, everything: boo
         rest.append(f"{hidden:,} hidden ({roles})")
     if rest:
         yield "  " + style.paint(f"{style.more} {', '.join(rest)}: --all shows them", "faint")
+
+
+def _hidden(hidden: Sequence[Hidden], style: Style) -> Iterator[str]:
+    """What the record does not list, by the rule that hid it."""
+    if not hidden:
+        return
+    yield ""
+    yield style.paint(f"hidden ({len(hidden):,})", "strong")
+    for (role, rule), group in groupby(hidden, key=lambda one: (one.role, one.rule)):
+        paths = [printable(one.path) for one in group]
+        yield f"  {_ROLES.get(role, role)}: {rule} ({len(paths):,})"
+        yield from (f"    {style.paint(path, 'faint')}" for path in paths)
 
 
 def _first(uses: Sequence[FileUse]) -> list[FileUse]:

@@ -41,9 +41,9 @@ class Index(Protocol):
     def uses_at(self, path: str, *, written: bool) -> Sequence[Use]:
         """Every use of a path (as recorded), the newest first."""
 
-    def uses_by(self, run_id: str, *, written: bool) -> Sequence[Use]:
+    def uses_by(self, run_id: str, *, written: bool, every: bool = False) -> Sequence[Use]:
         """Every use by a run, in the roles data, config, code and temporary (what a run left in a temporary
-        folder and another took up links the two); never cache, library or system."""
+        folder and another took up links the two); cache, library and system only where `every` is wanted."""
 
     def children(self, run_id: str) -> Sequence[Summary]:
         """Runs that happened inside a run."""

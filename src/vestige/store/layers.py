@@ -49,10 +49,10 @@ class Layers:
     def uses_at(self, path: str, *, written: bool) -> Sequence[Use]:
         return self._newest_first(self.each(lambda index: index.uses_at(path, written=written)))
 
-    def uses_by(self, run_id: str, *, written: bool) -> Sequence[Use]:
+    def uses_by(self, run_id: str, *, written: bool, every: bool = False) -> Sequence[Use]:
         if len(self.layers) == 1:
-            return self.each(lambda index: index.uses_by(run_id, written=written))[0]
-        for known, uses in self.each(lambda index: (index.summary(run_id), index.uses_by(run_id, written=written))):
+            return self.each(lambda index: index.uses_by(run_id, written=written, every=every))[0]
+        for known, uses in self.each(lambda index: (index.summary(run_id), index.uses_by(run_id, written=written, every=every))):
             if known is not None:
                 return uses
         return []

@@ -53,8 +53,8 @@ class MemoryIndex:
     def uses_at(self, path: str, *, written: bool) -> Sequence[Use]:
         return _newest_first(self._at.get(path, ()), written=written)
 
-    def uses_by(self, run_id: str, *, written: bool) -> Sequence[Use]:
-        return [use for use in self._by.get(run_id, ()) if use.written == written and use.role in _LISTED]
+    def uses_by(self, run_id: str, *, written: bool, every: bool = False) -> Sequence[Use]:
+        return [use for use in self._by.get(run_id, ()) if use.written == written and (every or use.role in _LISTED)]
 
     def children(self, run_id: str) -> Sequence[Summary]:
         return sorted((one for one in self._summaries.values() if one.parent == run_id), key=_age)

@@ -109,12 +109,13 @@ class Tables:
         where = "WHERE use.written = ? AND use.path = ?" + _NEWEST_FIRST
         return [_use(found) for found in self.db.execute(_USE + where, (int(written), key))]
 
-    def uses_by(self, run_id: str, *, written: bool) -> Sequence[Use]:
+    def uses_by(self, run_id: str, *, written: bool, every: bool = False) -> Sequence[Use]:
         sql = "SELECT first_use, last_use, n FROM run WHERE id = ?"
         found = self.db.execute(sql, (words.storable(run_id),)).fetchone()
         if found is None:
             return []
-        where = f"WHERE use.n BETWEEN ? AND ? AND use.run = ? AND +use.written = ? AND use.role < {columns.LISTED} ORDER BY use.n"
+        listed = "" if every else f"AND use.role < {columns.LISTED} "
+        where = f"WHERE use.n BETWEEN ? AND ? AND use.run = ? AND +use.written = ? {listed}ORDER BY use.n"
         return [_use(row) for row in self.db.execute(_USE + where, (*found, int(written)))]
 
     def children(self, run_id: str) -> Sequence[Summary]:
