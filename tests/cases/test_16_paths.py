@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -234,14 +235,19 @@ def test_case_23_what_is_mounted_elsewhere_for_some_is_recorded_where_everybody_
     record = recorded(project, "unshare", "-rm", "sh", "-e", "-c", BOUND)
     assert used(record) == ({"folder/inside", "in"}, {"folder/out", "folder/renamed", "folder/made/text"})
     assert use(record, "inputs", "folder/inside")["digest"] == use(record, "outputs", "folder/out")["digest"] == digest("inside")
-    assert record["observation"]["gaps"] == []
+    assert beyond(record) == []
+
+
+def beyond(record: dict[str, Any]) -> list[str]:
+    """The gaps that tell of files under other names; mount(8) is a setuid program, and has one of its own."""
+    return [gap for gap in record["observation"]["gaps"] if "namespace" in gap or "other names" in gap]
 
 
 def test_case_23_what_lies_where_nobody_else_finds_it_is_a_gap(project: Path, folder: Path) -> None:
     script = "mount -t tmpfs none folder; echo text > folder/inside; cat folder/inside in > out"
     record = recorded(project, "unshare", "-rm", "sh", "-e", "-c", script)
     assert used(record) == ({"in"}, {"out"})
-    gap = record["observation"]["gaps"][0]
+    gap = beyond(record)[0]
     assert "in a mount namespace of its own" in gap
     assert f"{folder}/inside" in gap
 
@@ -268,7 +274,7 @@ def test_case_24_behind_another_root_files_are_recorded_by_their_names_before_it
     record = recorded(project, *c(CHANGED_ROOT))
     assert used(record) == ({"root/data/a"}, {"root/data/out", "root/absolute"})
     assert use(record, "outputs", "root/data/out")["digest"] == digest("inside")
-    assert record["observation"]["gaps"] == []
+    assert beyond(record) == []
 
 
 def test_case_25_names_of_any_bytes_come_back_as_they_were(project: Path) -> None:
