@@ -69,7 +69,9 @@ def test_case_74_an_import_system_lists_folders_for_its_own_ends(project: Path) 
     (project / "tool" / "__init__.py").write_text("")
     (project / "tool" / "part.py").write_text("value = '1'\n")
     (project / "step.py").write_text("import json, tool.part; open('out', 'w').write(tool.part.value)")
-    record = recorded(project, sys.executable, "step.py")
+    (project.parent / "path" / "other").mkdir(parents=True)
+    (project.parent / "path" / "other" / "__init__.py").touch()  # searched, and nothing comes out of it
+    record = recorded(project, sys.executable, "step.py", environ={"PYTHONPATH": str(project.parent / "path")})
     assert record["listings"] is None
     for name in ("new.txt", "tool/new.txt", "tool/new.py"):
         (project / name).write_text("new")

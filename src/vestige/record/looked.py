@@ -12,7 +12,7 @@ from vestige.record.context import relative
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from vestige.observe.listings import Content
 
@@ -45,7 +45,7 @@ def listings(
             continue  # removed by the run
         listed = names[sight.what] if sight.what in names else names_in(sight.what)
         found = content(sight.what, listed)
-        if sight.search and holds_modules(found.names or ()):
+        if sight.search and (holds_modules(found.names or ()) or _holds_packages(sight.what, found.names or ())):
             continue
         left -= len(found.names or ())
         entry: dict[str, object] = {"path": relative(sight.what, root)}
@@ -58,6 +58,10 @@ def listings(
             entry["like"] = list(sight.like)
         lines.append(plain.dumps(_escaped(entry), sort_keys=True))
     return ("[" + ",\n".join(lines) + "]\n").encode() if lines else None
+
+
+def _holds_packages(folder: str, names: Iterable[str]) -> bool:
+    return any(os.path.isfile(os.path.join(folder, name, "__init__.py")) for name in islice(names, 50))
 
 
 def absent(conclusion: Conclusion, root: str) -> list[str]:
