@@ -33,7 +33,8 @@ RECORDER = {
     "vestige.capture.": "digest git gitconfig interpreters machine mounts packages remembered snapshot sources strangers system "
     "variables worktree",
     "vestige.model.": "code environment files gitformat machine plain run secret_names sha1 shape summary values wire",
-    "vestige.observe.": "classify conclusion declared directories escapes interface judge lifecycle listings paths processes roles",
+    "vestige.observe.": "classify conclusion declared directories escapes interface judge lifecycle listings paths "
+    "processes roles",
     "vestige.record.": "code compose context cores digests keeping leftovers looked recorder surroundings tail",
     "vestige.store.": "code journal ledger records treelist",
 }
