@@ -161,3 +161,20 @@ def test_a_run_that_ended_unrecorded_is_recorded_by_whoever_asks(study: Study, c
     assert call("log", "--columns", "status").out == "finished\n"
     assert not folder.exists()
     assert [use["path"] for use in last(study)["outputs"]] == ["out.csv"]
+
+
+def test_a_call_within_a_program_leaves_its_signals_and_descriptors_alone(tmp_path: Path) -> None:
+    """Whoever calls the function goes on afterwards. Its pipes it would lose, as a launcher lets go of them: so, files."""
+    program = """
+import os, signal, sys
+from vestige.cli import main
+def state():
+    return signal.pthread_sigmask(signal.SIG_BLOCK, []), sorted(os.listdir("/proc/self/fd"))
+main(["run", "true"])
+before = state()
+main(["run", "sh", "-c", "kill -TERM $$"])
+print(before == state(), before[0])
+"""
+    with (tmp_path / "said").open("w") as said:
+        subprocess.run([sys.executable, "-c", program], cwd=tmp_path, stdout=said, stderr=said, stdin=said, check=True)
+    assert (tmp_path / "said").read_text() == "True set()\n"

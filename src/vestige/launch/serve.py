@@ -112,6 +112,11 @@ class _Command:
         except OSError:
             pass
 
+    def close(self) -> None:
+        if self.descriptor >= 0:
+            os.close(self.descriptor)
+        self.descriptor = -1
+
     def wait(self) -> int | None:
         """Its status, where it is our own child by now, and has ended or there is no telling; None where it is not."""
         if not self.number:
@@ -167,6 +172,8 @@ class _Launcher:
             self._console.end(adopt=status is not None and os.WIFEXITED(status))
         self._leave_pumps()
         self._note(ended=not self._left)
+        self._command.close()
+        self._inbox.close()
 
     def _attend(self, pump: Pump) -> None:
         terminal = self._standard.terminal or self._standard.beside

@@ -82,6 +82,14 @@ def release(held: Held) -> None:
     _signal.pthread_sigmask(_signal.SIG_SETMASK, held.mask)
 
 
+def let_go(held: Held) -> None:
+    """When all is over: nothing is held any more. What has come for a command that has ended is forgotten."""
+    if hasattr(_signal, "sigtimedwait"):
+        while _signal.sigtimedwait(_holdable() - held.mask, 0) is not None:
+            pass
+    release(held)
+
+
 def destination(arrived: Arrived, *, command: int, shares_group: bool, to_group: bool, keys: bool) -> str:
     """Whom a signal is to be passed on to.
 
@@ -113,6 +121,14 @@ class Inbox:
         self.knows_senders = self.descriptor >= 0
         if not self.knows_senders:
             self._catch()
+
+    def close(self) -> None:
+        for descriptor in (self.descriptor, self._wake):
+            if descriptor >= 0:
+                os.close(descriptor)
+        if self._wake >= 0:
+            _signal.set_wakeup_fd(-1)
+        self.descriptor = self._wake = -1
 
     def take(self) -> list[Arrived]:
         try:

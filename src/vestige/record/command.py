@@ -19,7 +19,7 @@ import sys
 import time
 
 from vestige.errors import RecordingError, RefusedError, VestigeError
-from vestige.launch import child, serve, streams
+from vestige.launch import child, serve, signals, streams
 from vestige.record import identity, secrets
 from vestige.record.journal import Begun, begin
 from vestige.record.options import Options, Outcome
@@ -117,6 +117,8 @@ def _run(program: str, argv: Sequence[str], environ: dict[str, str], options: Op
     summary = _await(done_read)
     os.close(done_read)
     _close(options, begun, summary, result.unwritten)
+    if standard.held is not None:
+        signals.let_go(standard.held)
     run_id = begun.id if begun else None
     return Outcome(code, run_id, complete=summary is not None, interrupted=result.interrupted)
 
