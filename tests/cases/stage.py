@@ -62,7 +62,7 @@ def recorded(
     record = last(project)
     record["done"] = done
     assert record["observation"]["method"] == "notify"
-    assert record["problems"] == []
+    assert record["problems"] == [], record["problems"]
     return record
 
 

@@ -96,7 +96,8 @@ def test_what_is_ignored_stays_ignored(number: signal.Signals) -> None:
         ["sh", "-c", f"trap '' {int(number)}; exec \"$@\"", "sh", *DRIVER, "sh", "-c", script], capture_output=True, check=True
     )
     assert done.stdout.endswith(b"alive\n")
-    assert int(done.stdout.split()[1], 16) == 1 << (number - 1)
+    ignored = int(done.stdout.split()[1], 16) & 0x7FFFFFFF  # whoever started the tests may have ignored one beyond the usual
+    assert ignored == 1 << (number - 1)
 
 
 def test_nothing_is_ignored_or_blocked_that_was_not() -> None:

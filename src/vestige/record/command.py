@@ -228,9 +228,10 @@ def _environment() -> dict[str, str]:
                 given = [one for one in file.readall().split(b"\0") if one.startswith(b"LC_CTYPE=")]
         except OSError:
             return environ
-        del environ["LC_CTYPE"]
         if given:
-            environ["LC_CTYPE"] = os.fsdecode(given[0][9:])
+            environ["LC_CTYPE"] = os.fsdecode(given[0][9:])  # in its place: programs see the order
+        else:
+            del environ["LC_CTYPE"]
     return environ
 
 
