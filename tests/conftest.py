@@ -11,6 +11,9 @@ import pytest
 
 REQUIRE = os.environ.get("VESTIGE_REQUIRE")
 
+# Shells on the pseudo-terminals of the tests show what they do according to the kind of terminal; some starts name none.
+os.environ.setdefault("TERM", "xterm")
+
 # A shell starts what runs in its background with these ignored, and so would be every command of every test.
 for _number in (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP, signal.SIGTERM):
     if signal.getsignal(_number) == signal.SIG_IGN:
