@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -126,7 +127,6 @@ def test_a_configuration_cannot_be_changed() -> None:
 
 
 def test_defaults_are_what_the_table_says() -> None:
-    tomllib = pytest.importorskip("tomllib")
     for key in KEYS:
         written = load("/nonexistent", {}).replaced(key.name, tomllib.loads(f"x = {key.default}")["x"], "the table")
         assert getattr(written, key.name) == getattr(Config(), key.name), key.name

@@ -13,6 +13,7 @@ from vestige.observe.interface import parse
 from vestige.observe.lines import first_line
 from vestige.observe.notes import Notes
 from vestige.observe.shared import Shared
+from vestige.observe.terms import Terms
 from vestige.record import secrets
 
 
@@ -37,8 +38,8 @@ def watch(
     suspicion = (secrets.MARKS, secrets.TELLING)
     due = snapshot is not None
     post = preload.Post(str(run), str(folder), [str(run)], suspicion, mindful=mindful, due=due)
-    given = {"root": str(folder), "own": (), "preimage": preimage, "redact": _redact, "snapshot_due": due}
-    watching = preload.PreloadWatch(post, Notes(journal), Shared(), **given)
+    terms = Terms(str(folder), preimage=preimage, redact=_redact, snapshot_due=due)
+    watching = preload.PreloadWatch(post, Notes(journal), Shared(), terms)
     variables = dict(os.environ if environ is None else environ)
     variables.update(preload.environment(variables, str(run), argv[0]))
     pid = os.fork()

@@ -12,6 +12,7 @@ import pytest
 from vestige.observe import compiled
 from vestige.observe.interface import parse
 from vestige.observe.shared import Shared
+from vestige.observe.terms import Terms
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the compiled watcher is Linux's")
 
@@ -24,7 +25,7 @@ def killed(journal: Path, shared: Shared, *, flushed: bool) -> None:
             library = compiled.library()
             assert library is not None
             descriptor = os.open(journal, os.O_WRONLY | os.O_APPEND)
-            notes = compiled.CompiledNotes(library, descriptor, shared)
+            notes = compiled.CompiledNotes(library, descriptor, shared, Terms("/"))
             notes.note("a", 1, "/one")
             notes.note("a", 1, "/two")
             if flushed:

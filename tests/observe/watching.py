@@ -13,6 +13,7 @@ from vestige.observe.interface import Event, parse
 from vestige.observe.lines import first_line
 from vestige.observe.notes import Notes
 from vestige.observe.shared import Shared
+from vestige.observe.terms import Terms
 from vestige.observe.watcher import Watch
 
 Preimage = Callable[[str, os.stat_result], tuple[str | None, bool]]
@@ -30,11 +31,11 @@ class Watched:
 def watcher(listener: int, journal: int, root: str, preimage: Preimage, *, due: bool) -> Watch:
     """The compiled one, unless VESTIGE_WATCHER says python."""
     library = compiled.library()
-    given = {"root": root, "own": (), "preimage": preimage, "redact": list, "snapshot_due": due}
+    terms = Terms(root, preimage=preimage, snapshot_due=due)
     if os.environ.get("VESTIGE_WATCHER") == "python":
-        return Watch(listener, Notes(journal), Shared(), **given)
+        return Watch(listener, Notes(journal), Shared(), terms)
     assert library is not None, "the compiled watcher has not been built: install the package again, with a compiler at hand"
-    return compiled.CompiledWatch(library, listener, journal, Shared(), suspicion=compiled.Suspicion((), (), ()), **given)
+    return compiled.CompiledWatch(library, listener, journal, Shared(), terms)
 
 
 def watch(

@@ -16,6 +16,7 @@ from vestige.observe import notify
 from vestige.observe.lines import FLUSH_MARK
 from vestige.observe.notes import Notes
 from vestige.observe.shared import SIZE, SLOTS, Shared
+from vestige.observe.terms import Terms
 from vestige.observe.watcher import Watch
 
 TYPE_CHECKING = False
@@ -47,17 +48,6 @@ class _Setup(ctypes.Structure):
         ("shared_size", ctypes.c_uint64),
         ("slots", ctypes.c_uint32),
     )
-
-
-class Suspicion:
-    """What makes a word suspicious of being a secret, so that Python is asked: see `record.secrets.suspicious`."""
-
-    __slots__ = ("marks", "telling", "values")
-
-    def __init__(self, marks: Sequence[str], telling: Sequence[str], values: Sequence[str]) -> None:
-        self.marks = marks
-        self.telling = telling
-        self.values = values
 
 
 def library() -> ctypes.CDLL | None:
@@ -129,22 +119,17 @@ class CompiledNotes(Notes):
         library: ctypes.CDLL,
         journal: int,
         shared: Shared,
+        terms: Terms,
         listener: int = -1,
-        root: str = "/",
-        own: Sequence[str] = (),
-        suspicion: Suspicion | None = None,
-        *,
-        snapshot_due: bool = False,
     ) -> None:
         """Raises OSError where there is no memory for it."""
         super().__init__(journal)
         self.library = library
         #: the library looks into it as long as it works
-        self._setup = setup = _Setup(listener=listener, journal=journal, snapshot_due=snapshot_due, threads=_threads())
-        setup.root = os.fsencode(root.rstrip("/") + "/")
-        setup.own, setup.flush_mark = _strings(own), os.fsencode(FLUSH_MARK)
-        given = suspicion or Suspicion((), (), ())
-        setup.marks, setup.telling, setup.secrets = map(_strings, (given.marks, given.telling, given.values))
+        self._setup = setup = _Setup(listener=listener, journal=journal, snapshot_due=terms.snapshot_due, threads=_threads())
+        setup.root, setup.own, setup.flush_mark = os.fsencode(terms.root), _strings(terms.own), os.fsencode(FLUSH_MARK)
+        suspicion = terms.suspicion
+        setup.marks, setup.telling, setup.secrets = map(_strings, (suspicion.marks, suspicion.telling, suspicion.values))
         setup.shared, setup.shared_size, setup.slots = shared.address(), SIZE, SLOTS
         for place, architecture in enumerate(notify.CALLS):
             setup.architectures[place] = architecture
@@ -192,22 +177,9 @@ class CompiledNotes(Notes):
 class CompiledWatch(Watch):
     """The watcher whose loop is the library's."""
 
-    def __init__(
-        self,
-        library: ctypes.CDLL,
-        listener: int,
-        journal: int,
-        shared: Shared,
-        *,
-        root: str,
-        own: tuple[str, ...],
-        preimage: Callable[[str, os.stat_result], tuple[str | None, bool]],
-        redact: Callable[[list[str]], list[str]],
-        suspicion: Suspicion,
-        snapshot_due: bool,
-    ) -> None:
-        notes = CompiledNotes(library, journal, shared, listener, root, own, suspicion, snapshot_due=snapshot_due)
-        super().__init__(listener, notes, shared, root=root, own=own, preimage=preimage, redact=redact, snapshot_due=snapshot_due)
+    def __init__(self, library: ctypes.CDLL, listener: int, journal: int, shared: Shared, terms: Terms) -> None:
+        notes = CompiledNotes(library, journal, shared, terms, listener)
+        super().__init__(listener, notes, shared, terms)
         self._library, self._watcher, self._shared = library, notes.watcher, shared
 
     def loop(self, others: dict[int, Callable[[], None]]) -> None:

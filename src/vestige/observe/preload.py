@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     from vestige.observe.notes import Notes
     from vestige.observe.shared import Shared
+    from vestige.observe.terms import Terms
 
 GAP = "programs were observed from inside the C library: files that one of them opened without it may be missing"
 
@@ -173,19 +174,8 @@ class Post:
 class PreloadWatch(Watch):
     """The watcher to whom the library comes with what it does not decide. A message: descriptor, kind, content."""
 
-    def __init__(
-        self,
-        post: Post,
-        notes: Notes,
-        shared: Shared,
-        *,
-        root: str,
-        own: tuple[str, ...],
-        preimage: Callable[[str, os.stat_result], tuple[str | None, bool]],
-        redact: Callable[[list[str]], list[str]],
-        snapshot_due: bool,
-    ) -> None:
-        super().__init__(-1, notes, shared, root=root, own=own, preimage=preimage, redact=redact, snapshot_due=snapshot_due)
+    def __init__(self, post: Post, notes: Notes, shared: Shared, terms: Terms) -> None:
+        super().__init__(-1, notes, shared, terms)
         self._post = post
         self._askers: dict[int, _socket.socket] = {}
 
@@ -244,7 +234,7 @@ class PreloadWatch(Watch):
             return found is None or kind == b"n" or self._save(message, path, found, needed=True)
         if kind == b"x":
             head, *words = data.split(b"\0")
-            given = ",".join(quoted(utf8(word)) for word in self._redact([os.fsdecode(word) for word in words]))
+            given = ",".join(quoted(utf8(word)) for word in self._terms.redact([os.fsdecode(word) for word in words]))
             self.notes.append(f"{head.decode('ascii')},{quoted(f'[{given}]')}]\n")
         elif kind == b"c":
             process, descriptor = struct.unpack_from("=2I", data)

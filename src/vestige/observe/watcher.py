@@ -36,9 +36,8 @@ if TYPE_CHECKING:
 
     from vestige.observe.notes import File, Notes
     from vestige.observe.shared import Shared
+    from vestige.observe.terms import Terms
 
-    #: path, stat → digest (or None: over the budget), and whether the bytes were kept
-    Preimage = Callable[[str, os.stat_result], "tuple[str | None, bool]"]
 
 _O_PATH = 0o10000000
 _O_TMPFILE = 0o20000000
@@ -74,19 +73,8 @@ _MEANINGS: Mapping[str, tuple[Any, ...]] = {
 class Watch:
     """What the watcher is handed, and what it puts off."""
 
-    def __init__(
-        self,
-        listener: int,
-        notes: Notes,
-        shared: Shared,
-        *,
-        root: str,
-        own: tuple[str, ...],
-        preimage: Preimage,
-        redact: Callable[[list[str]], list[str]],
-        snapshot_due: bool,
-    ) -> None:
-        """The kernel's message is received into `shared`. `root` is the project's; `own` are folders that are Vestige's."""
+    def __init__(self, listener: int, notes: Notes, shared: Shared, terms: Terms) -> None:
+        """The kernel's message is received into `shared`."""
         self.notes = notes
         self.note = notes.note
         self.callers = Callers()
@@ -98,11 +86,8 @@ class Watch:
         self._listener = listener
         self._message = shared.slot(0)
         self._head = self._message[: notify.MESSAGE.size]
-        self._root = root.rstrip("/") + "/"
-        self._own = own
-        self._preimage = preimage
-        self._redact = redact
-        self._snapshot_due = snapshot_due
+        self._terms = terms
+        self._snapshot_due = terms.snapshot_due
         self._deadline = time.monotonic() + _HOLD
         self._aside: list[tuple[int, ...]] = []
         self._pending: dict[File, list[tuple[int, ...]]] = {}
@@ -393,7 +378,7 @@ class Watch:
         except OSError:
             return True  # a search along PATH
         process = self.notes.process(thread, executes=True)
-        words = self._redact(argv)
+        words = self._terms.redact(argv)
         folder = link(f"/proc/{thread}/cwd")
         text = "[" + ",".join(quoted(utf8(word)) for word in words) + "]"
         self.note("x", process, path, folder, signature=found, text=text)
@@ -418,9 +403,9 @@ class Watch:
 
     def _hold(self, message: tuple[int, ...], path: str, found: os.stat_result | None) -> bool:
         """Put a change to the project aside while the snapshot of its code is being taken."""
-        if not self._snapshot_due or not path.startswith(self._root):
+        if not self._snapshot_due or not path.startswith(self._terms.root):
             return False
-        if path.startswith(self._own):
+        if path.startswith(self._terms.own):
             return False
         if found is None and not path.endswith(_SOURCES):
             return False
@@ -438,12 +423,12 @@ class Watch:
 
     def take(self, path: str, found: os.stat_result) -> None:
         """Hash and copy a file that the command can change without asking, since it has it open from the start."""
-        self._noted(path, found, self._preimage(path, found))
+        self._noted(path, found, self._terms.preimage(path, found))
         self.notes.touched.add((found.st_dev, found.st_ino))
 
     def _save(self, message: tuple[int, ...], path: str, found: os.stat_result, *, needed: bool) -> bool:
         """Hash and copy what is about to be lost; False where a thread does it and gives the answer."""
-        if found.st_mode & 0o170000 != stat.S_IFREG or path.startswith(self._own):
+        if found.st_mode & 0o170000 != stat.S_IFREG or path.startswith(self._terms.own):
             return True
         key = (found.st_dev, found.st_ino)
         if key in self._pending:
@@ -457,7 +442,7 @@ class Watch:
             return True
         if found.st_size <= _INLINE:
             try:
-                self._noted(path, found, self._preimage(path, found))
+                self._noted(path, found, self._terms.preimage(path, found))
             finally:
                 self.notes.touched.add(key)  # not before: others may come for it meanwhile
             return True
@@ -469,7 +454,7 @@ class Watch:
 
     def _save_large(self, key: tuple[int, int], path: str, found: os.stat_result) -> None:
         try:
-            self._noted(path, found, self._preimage(path, found))
+            self._noted(path, found, self._terms.preimage(path, found))
         except Exception as error:
             self.note("g", text=f"{path}: its content before the change was not read: {error}")
         self.notes.touched.add(key)

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from vestige.observe.compiled import CompiledWatch
     from vestige.observe.preload import Post
+    from vestige.observe.terms import Terms
     from vestige.observe.watcher import Watch
     from vestige.record.code import CodeOfRun
     from vestige.record.options import Options
@@ -316,8 +317,7 @@ class Parent:
         ground, begun = self._ground, self._begun
         if ground.listener is not None and begun is not None:
             self._watch = self._watcher(ground.listener, begun)
-            for path, found in ground.appended:  # the command waits for its first answer
-                self._watch.take(path, found)
+            self._begin(self._watch)
             self._reap()
             self._watch.loop({self._wake[0]: self._reap_now, ground.snapshot[0]: self._snapshot_taken})
             os.close(ground.listener)
@@ -341,10 +341,7 @@ class Parent:
         watch = self._watcher(-1, begun, TracedWatch)
         self._watch = watch
         assert isinstance(watch, TracedWatch)
-        for path, found in self._ground.appended:
-            watch.take(path, found)
-        for gap in self._ground.gaps:
-            watch.note("g", text=gap)
+        self._begin(watch)
         watch.trace(self._ground.command, self._child_changed, self._only_recorder)
         watch.loop({self._ground.snapshot[0]: self._snapshot_taken})
 
@@ -353,21 +350,8 @@ class Parent:
         from vestige.observe.notes import Notes
         from vestige.observe.preload import PreloadWatch
 
-        place, options = begun.place, self._options
-        self._watch = watch = PreloadWatch(
-            post,
-            Notes(_journal(begun)),
-            self._ground.shared,
-            root=place.root,
-            own=_own(begun),
-            preimage=preimage.saver(Objects(place.store), preimage.rule(options.config, place.root)),
-            redact=_redactor(),
-            snapshot_due=options.code,
-        )
-        for path, found in self._ground.appended:
-            watch.take(path, found)
-        for gap in self._ground.gaps:
-            watch.note("g", text=gap)
+        self._watch = watch = PreloadWatch(post, Notes(_journal(begun)), self._ground.shared, self._terms(begun))
+        self._begin(watch)
         watch.notes.flush()
         self._reap()
         watch.watch({self._wake[0]: self._reap_now, self._ground.snapshot[0]: self._snapshot_taken}, self._only_recorder)
@@ -377,25 +361,31 @@ class Parent:
         from vestige.observe.notes import Notes
         from vestige.observe.watcher import Watch
 
-        place, journal, own = begun.place, _journal(begun), _own(begun)
-        save = preimage.saver(Objects(place.store), preimage.rule(self._options.config, place.root))
-        shared, redact, due = self._ground.shared, _redactor(), self._options.code
+        journal, shared, terms = _journal(begun), self._ground.shared, self._terms(begun)
         library = compiled.library()
         if library is None:
-            notes = Notes(journal)
-            return Watch(listener, notes, shared, root=place.root, own=own, preimage=save, redact=redact, snapshot_due=due)
-        return (kind or compiled.CompiledWatch)(
-            library,
-            listener,
-            journal,
-            shared,
-            root=place.root,
-            own=own,
-            preimage=save,
-            redact=redact,
-            suspicion=compiled.Suspicion(secrets.MARKS, secrets.TELLING, secrets.values(os.environ)),
-            snapshot_due=due,
+            return Watch(listener, Notes(journal), shared, terms)
+        return (kind or compiled.CompiledWatch)(library, listener, journal, shared, terms)
+
+    def _terms(self, begun: Begun) -> Terms:
+        from vestige.observe.terms import Suspicion, Terms
+
+        place, options = begun.place, self._options
+        return Terms(
+            place.root,
+            own=project.own_folders(place),
+            preimage=preimage.saver(Objects(place.store), preimage.rule(options.config, place.root)),
+            redact=_redactor(),
+            suspicion=Suspicion(secrets.MARKS, secrets.TELLING, secrets.values(os.environ)),
+            snapshot_due=options.code,
         )
+
+    def _begin(self, watch: Watch) -> None:
+        """Before the first answer, for which the command waits."""
+        for path, found in self._ground.appended:
+            watch.take(path, found)
+        for gap in self._ground.gaps:
+            watch.note("g", text=gap)
 
     def _snapshot_taken(self) -> None:
         """The recorder says so; or it is gone."""
@@ -470,10 +460,6 @@ def _journal(begun: Begun) -> int:
         return os.open(os.path.join(begun.folder, "events.jsonl"), flags | os.O_CREAT, 0o666)
     except OSError:
         return os.open("/dev/full", flags)  # so that what is lost is counted
-
-
-def _own(begun: Begun) -> tuple[str, ...]:
-    return tuple(folder.rstrip("/") + "/" for folder in project.own_folders(begun.place))
 
 
 def _send(control: int, kind: bytes, number: int) -> None:
