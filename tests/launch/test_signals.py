@@ -123,7 +123,7 @@ def test_a_command_that_outlives_sigterm_is_waited_for(tmp_path: Path) -> None:
 
 
 def test_stopping_the_launcher_stops_the_command_and_back(tmp_path: Path) -> None:
-    process = counting(tmp_path, start_new_session=False)
+    process = counting(tmp_path, process_group=0)  # with a parent outside its group, however the tests are started
     command = int((tmp_path / "pid").read_text())
     process.send_signal(signal.SIGTSTP)  # nobody handles it: the command is stopped, and so are we
     until(lambda: state(command) == "T")

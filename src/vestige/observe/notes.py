@@ -145,7 +145,8 @@ class Notes:
     def flush(self) -> None:
         """Bring the journal to the file. A disk that is full loses lines, never the program."""
         with self._lock:
-            lines, self._lines = self._lines, []
+            lines = self._lines[:]
+            del self._lines[: len(lines)]  # the list stays the same: another thread may be about to append to it
             if lines:
                 data = "".join(lines).encode("ascii")
                 try:

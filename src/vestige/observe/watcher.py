@@ -14,6 +14,7 @@ An error in here is never an error in the program: whatever happens, the answer 
 
 from __future__ import annotations
 
+import _thread
 import errno
 import fcntl
 import os
@@ -91,6 +92,7 @@ class Watch:
         self._deadline = time.monotonic() + _HOLD
         self._aside: list[tuple[int, ...]] = []
         self._pending: dict[File, list[tuple[int, ...]]] = {}
+        self._waiting = _thread.allocate_lock()
         try:
             fcntl.ioctl(listener, notify.SET_FLAGS, notify.SYNC_WAKE_UP)
         except (OSError, ValueError):
@@ -431,9 +433,10 @@ class Watch:
         if found.st_mode & 0o170000 != stat.S_IFREG or path.startswith(self._terms.own):
             return True
         key = (found.st_dev, found.st_ino)
-        if key in self._pending:
-            self._pending[key].append(message)
-            return False
+        with self._waiting:
+            if key in self._pending:
+                self._pending[key].append(message)
+                return False
         if key in self.notes.touched:
             return True
         # What is large, was never read by the run, and is replaced as a whole, is not taken.
@@ -446,8 +449,6 @@ class Watch:
             finally:
                 self.notes.touched.add(key)  # not before: others may come for it meanwhile
             return True
-        import _thread
-
         self._pending[key] = [message]
         _thread.start_new_thread(self._save_large, (key, path, found))
         return False
@@ -458,7 +459,9 @@ class Watch:
         except Exception as error:
             self.note("g", text=f"{path}: its content before the change was not read: {error}")
         self.notes.touched.add(key)
-        for message in self._pending.pop(key):
+        with self._waiting:
+            messages = self._pending.pop(key)
+        for message in messages:
             self._consider(message)
 
     def _noted(self, path: str, found: os.stat_result, result: tuple[str | None, bool]) -> None:
