@@ -31,6 +31,7 @@ _MADE_NEW = _O_CREAT | _O_EXCL
 
 _EXCHANGE, _FOLDER, _NOREPLACE = 1, 2, 4
 _OWN = 1  # of a connection: to a process of the run itself
+_SIGHTS = 100_000  # names that were looked for, folders, endpoints: of each kind, no more are remembered
 _LATEST = 1e11  # seconds since the epoch: no clock says more, nor that it is no number
 
 
@@ -436,7 +437,9 @@ class Follower:
 
     def _miss(self, event: Event) -> None:
         name = self._paths.name(event.path)
-        if name is not NOTHING and self._role(name) not in ("library", "system", "cache"):
+        if name is NOTHING or (len(self._absent) >= _SIGHTS and name not in self._absent):
+            return
+        if self._role(name) not in ("library", "system", "cache"):
             self._see(self._absent, name, event.seq, event.pid)
 
     def _connect(self, event: Event) -> None:
@@ -482,7 +485,10 @@ class Follower:
         self._dirty[id(file)] = file
 
     def _see(self, where: dict[str, tuple[int, int, set[int]]], what: str, seq: int, pid: int) -> None:
-        first, _, by = where.get(what) or (seq, seq, set())
+        known = where.get(what)
+        if known is None and len(where) >= _SIGHTS:
+            return
+        first, _, by = known or (seq, seq, set())
         by.add(self._processes.position(pid))
         where[what] = (first, seq, by)
 

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 #: The name of what is no file of the run.
 NOTHING = ""
+#: Names of each kind that are remembered, lest a run of very many files takes very much memory.
+_REMEMBERED = 20_000
 
 
 class Paths:
@@ -44,7 +46,7 @@ class Paths:
         if name is not NOTHING and (link := self._link(name, ask=not made)) is not None:
             name = self._through(name, link, seq, process, noting=noting, made=made)
         self._plain.add(name)
-        led[path] = name
+        _remember(led, path, name)
         return name
 
     def _through(self, name: str, link: Link, seq: int, process: int, *, noting: bool, made: bool) -> str:
@@ -72,7 +74,8 @@ class Paths:
             return NOTHING
         name = self._named.get(path)
         if name is None:
-            name = self._named[path] = self._canonical(path)
+            name = self._canonical(path)
+            _remember(self._named, path, name)
         return name
 
     def _canonical(self, path: str) -> str:
@@ -130,3 +133,9 @@ class Paths:
                 break
             folder = os.path.join(head.rpartition("/")[0] or "/", links[head].text) + folder[len(head) :]
         return self._resolve(folder + "/." if folder != "/" else folder)
+
+
+def _remember(where: dict[str, str], path: str, name: str) -> None:
+    if len(where) >= _REMEMBERED:
+        where.clear()
+    where[path] = name
