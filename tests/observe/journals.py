@@ -98,10 +98,8 @@ def i(path: str, signature: Stat, flags: int, descriptor: int) -> Event:
     return event("i", path, signature=signature, flags=flags, text=str(descriptor))
 
 
-def follow(
-    events: list[Event], links: Mapping[str, str] | None = None, resolve: Callable[[str], str] = os.path.normpath
-) -> Follower:
-    follower = Follower(SETTING, resolve, {at(name): text for name, text in (links or {}).items()}.get)
+def follow(events: list[Event], links: Mapping[str, str] | None = None) -> Follower:
+    follower = Follower(SETTING, {at(name): text for name, text in (links or {}).items()}.get)
     follower.feed(start())
     for one in events:
         follower.feed(one)

@@ -57,7 +57,7 @@ class Run:
         return found
 
     def conclude(self, more: list[Event] | None = None) -> Conclusion:
-        follower = Follower(self.setting, os.path.realpath, lambda path: os.readlink(path) if os.path.islink(path) else None)
+        follower = Follower(self.setting, lambda path: os.readlink(path) if os.path.islink(path) else None)
         for event in [*self.events(), *(more or [])]:
             follower.feed(event)
         return follower.conclude(stat_of, lambda path, signature: None)

@@ -96,7 +96,7 @@ _JSON = st.recursive(
 
 @given(st.lists(st.lists(_JSON, min_size=2, max_size=8), max_size=6), st.sampled_from("vpxrwtmlsukdahincge"))
 def test_what_is_read_from_any_journal_can_be_followed(lines: list[list[object]], op: str) -> None:
-    follower = Follower(Setting("/p"), lambda path: path)
+    follower = Follower(Setting("/p"))
     for fields in lines:
         for event in parse([json.dumps([op, 7, *fields[2:]]).encode() + b"\n", json.dumps(fields).encode() + b"\n"]):
             follower.feed(event)
@@ -116,6 +116,6 @@ def test_among_many_lines_only_the_damaged_ones_are_lost() -> None:
 
 @pytest.mark.parametrize("said", ["nan", "inf", "-1", "1e300", "soon", ""])
 def test_a_clock_that_cannot_be_is_none(said: str) -> None:
-    follower = Follower(Setting("/p"), lambda path: path)
+    follower = Follower(Setting("/p"))
     follower.feed(Event("v", 1, 0, None, None, 1, None, said))
     assert follower.conclude(lambda _: None, lambda *_: None).clock is None

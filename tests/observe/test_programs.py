@@ -99,9 +99,7 @@ def follow(script: list[str], folder: Path) -> Conclusion:
 
     seen = watch(script, folder, preimage=preimage)
     assert seen.status == 0
-    follower = Follower(
-        Setting(str(folder), temporary=()), os.path.realpath, lambda path: os.readlink(path) if os.path.islink(path) else None
-    )
+    follower = Follower(Setting(str(folder), temporary=()), lambda path: os.readlink(path) if os.path.islink(path) else None)
     for event in seen.events:
         follower.feed(event)
     return follower.conclude(final, digest)

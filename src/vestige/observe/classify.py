@@ -1,7 +1,7 @@
 """Follows a journal event by event, and knows at any time which files the run has read and written.
 
-Nothing here looks at a file system, a clock or a process: two callables tell where folders and links lead, two more, at
-the end, what is there and which digests are known. Events come in the order of the journal. An event may tell of a call
+Nothing here looks at a file system, a clock or a process: a callable tells where links lead, two more, at the end, what is
+there and which digests are known. Events come in the order of the journal. An event may tell of a call
 that failed; what is concluded from it is checked against later signatures and against the end.
 """
 
@@ -55,16 +55,14 @@ class Follower:
     def __init__(
         self,
         setting: Setting,
-        resolve: Callable[[str], str],
         readlink: Callable[[str], str | None] = lambda _: None,
     ) -> None:
-        """`resolve`: the canonical path of a folder, as `os.path.realpath` has it; asked once a folder, as `FOLDER/.`, and again
-        after the run has changed folders or links, so it need remember nothing. `readlink`: the text of a symbolic link, None
-        for anything else; asked once a path."""
+        """`readlink`: the text of a symbolic link, None for anything else; asked once a path, and once a folder on the way to
+        one, and again after the run has changed folders or links, so it need remember nothing."""
         self._setting = setting
         self._rules = Rules(setting)
         self._names = Names()
-        self._paths = Paths(self._names, self._rules, resolve, readlink)
+        self._paths = Paths(self._names, self._rules, readlink)
         self._processes = Processes()
         self._roles: dict[str, Placed] = {}
         self._executed: set[str] = set()
@@ -154,7 +152,6 @@ class Follower:
             network=_sights(self._network),
             gaps=tuple(self._gaps),
             hidden=tuple(judge.hidden),
-            disturbed=tuple(judge.disturbed),
             dropped=tuple(sorted(self._paths.dropped.items())),
             versions_read="versions" in self._paths.dropped,
             events=self._events,

@@ -116,8 +116,8 @@ class Conclusion(NamedTuple):
     """What a journal comes to.
 
     `inputs` and `outputs` in the roles data, config, code, cache and temporary; `software` are the reads in the roles
-    library and system, which an environment sums up. `absent`: looked for in vain. `disturbed`: changed while the run used
-    them, by something else. `dropped` counts by reason. `versions_read`: the run read internals of version control.
+    library and system, which an environment sums up. `absent`: looked for in vain. `dropped` counts by reason.
+    `versions_read`: the run read internals of version control.
     """
 
     inputs: tuple[ObservedUse, ...] = ()
@@ -130,7 +130,6 @@ class Conclusion(NamedTuple):
     network: tuple[Sight, ...] = ()
     gaps: tuple[str, ...] = ()
     hidden: tuple[Hidden, ...] = ()
-    disturbed: tuple[str, ...] = ()
     dropped: tuple[tuple[str, int], ...] = ()
     versions_read: bool = False
     events: int = 0

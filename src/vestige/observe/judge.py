@@ -42,7 +42,6 @@ class Judge:
         self.outputs: list[ObservedUse] = []
         self.software: list[ObservedUse] = []
         self.hidden: list[Hidden] = []
-        self.disturbed: list[str] = []
 
     def judge(self) -> None:
         """Fill the lists above."""
@@ -158,16 +157,14 @@ class Judge:
         signature = file.before or (self._final(origin) if here else None)
         if signature is None:
             return False
-        if not state & lifecycle.WRITING and not moved:
-            now = self._final(origin)
-            if here and now is not None and now[:2] != signature[:2]:
-                self.disturbed.append(origin)
         place = self._role(origin)
+        software = place in ("library", "system")
         use = ObservedUse(
             path=origin,
             role=place,
             access=_input_access(file, changed=changed),
-            digest=self._digest_before(file, origin, signature, changed=changed),
+            # An environment sums software up: it is known by its packages, not file by file.
+            digest=file.digest if software else self._digest_before(file, origin, signature, changed=changed),
             size=signature.size,
             signature=signature,
             existed=True,
@@ -177,7 +174,7 @@ class Judge:
             deleted=gone,
             kept=file.kept,
         )
-        (self.software if place in ("library", "system") else self.inputs).append(use)
+        (self.software if software else self.inputs).append(use)
         return True
 
     def _digest_before(self, file: File, origin: str, signature: Stat, *, changed: bool) -> str | None:

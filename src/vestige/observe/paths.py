@@ -13,20 +13,19 @@ if TYPE_CHECKING:
 
 #: The name of what is no file of the run.
 NOTHING = ""
+_MOST_LINKS = 40  # in one path, as the kernel has it
 #: Names of each kind that are remembered, lest a run of very many files takes very much memory.
 _REMEMBERED = 20_000
 
 
 class Paths:
-    """Canonical names, remembered. Links that the run made are followed as they were then; for others, and for folders,
-    the two callables are asked."""
+    """Canonical names, remembered. Links that the run made are followed as they were then; of others `readlink` tells."""
 
-    def __init__(self, names: Names, rules: Rules, resolve: Callable[[str], str], readlink: Callable[[str], str | None]) -> None:
+    def __init__(self, names: Names, rules: Rules, readlink: Callable[[str], str | None]) -> None:
         self.readlink = readlink
         self.dropped: dict[str, int] = {}
         self._names = names
         self._rules = rules
-        self._resolve = resolve
         self._led: dict[str, str] = {}
         self._reached: dict[str, str] = {}  # the same, where links were not noted
         self._named: dict[str, str] = {}
@@ -52,7 +51,7 @@ class Paths:
     def _through(self, name: str, link: Link, seq: int, process: int, *, noting: bool, made: bool) -> str:
         """Where a link, or a chain of them, leads."""
         used = [link]
-        while len(used) <= 40:
+        while len(used) <= _MOST_LINKS:
             name = self.name(os.path.join(name.rpartition("/")[0] or "/", used[-1].text))
             if name is NOTHING:
                 return name
@@ -83,9 +82,7 @@ class Paths:
         if last in ("", ".", ".."):
             name = self._folder(path)
         else:
-            real = self._folders.get(folder)
-            if real is None:
-                real = self._folders[folder] = self._folder(folder)
+            real = self._folder(folder)
             name = f"{real}/{last}" if real != "/" else "/" + last
         reason = self._rules.dropped(name)
         if reason is not None:
@@ -119,20 +116,29 @@ class Paths:
                 self._names.add_link(name, link)
         return link
 
-    def _folder(self, folder: str) -> str:
-        folder = folder or "/"
-        links = self._names.links
-        for _ in range(40):
-            if not links:
-                break
-            at = folder.find("/", 1)
-            while at > 0 and folder[:at] not in links:
-                at = folder.find("/", at + 1)
-            head = folder[:at] if at > 0 else folder
-            if head not in links:
-                break
-            folder = os.path.join(head.rpartition("/")[0] or "/", links[head].text) + folder[len(head) :]
-        return self._resolve(folder + "/." if folder != "/" else folder)
+    def _folder(self, folder: str, depth: int = 0) -> str:
+        """Where a folder is, every link on the way to it followed; each level is asked about once."""
+        unknown = []
+        while folder and folder not in self._folders:
+            unknown.append(folder)
+            folder = folder.rpartition("/")[0]
+        real = self._folders[folder] if folder else "/"
+        for level in reversed(unknown):
+            real = self._folders[level] = self._step(real, level.rpartition("/")[2], depth)
+        return real
+
+    def _step(self, above: str, last: str, depth: int) -> str:
+        """Where a folder's entry leads; `above` is canonical."""
+        if last in ("", "."):
+            return above
+        if last == "..":
+            return above.rpartition("/")[0] or "/"
+        name = f"{above}/{last}" if above != "/" else "/" + last
+        link = self._names.links.get(name)
+        text = link.text if link is not None else None if name in self._plain else self.readlink(name)
+        if text is None or depth >= _MOST_LINKS:
+            return name
+        return self._folder(os.path.join(above, text), depth + 1)
 
 
 def _remember(where: dict[str, str], path: str, name: str) -> None:

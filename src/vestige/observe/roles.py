@@ -68,7 +68,7 @@ class Rules:
         if "/." in path:
             if "/.vestige/" in path:
                 return "store"
-            if any(mark in path for mark in _VERSION_MARKS) and not _VERSIONS.isdisjoint(path.split("/")):
+            if not _VERSIONS.isdisjoint(path.split("/")):
                 return "versions"
         return None
 
@@ -215,7 +215,6 @@ _DROPPED = {
 _DEVICES = ("/proc/", "/sys/", "/dev/", "/memfd:")
 _SHARED = "/dev/shm/"  # noqa: S108  # a name to recognise
 _VERSIONS = frozenset({".git", ".hg", ".svn", ".bzr", ".jj"})
-_VERSION_MARKS = ("/.git", "/.hg", "/.svn", "/.bzr", "/.jj")
 _SOURCES = _words(
     """.py .pyw .pyi .pyx .pxd .pxi .R .r .Rmd .rmd .qmd .Rnw .sh .bash .zsh .fish .ksh .csh .awk .jl .rb .js .mjs .cjs .jsx
     .ts .tsx .pl .pm .lua .php .tcl .m .do .ado .sas .sps .c .h .cc .cpp .cxx .c++ .hh .hpp .hxx .cu .cuh .cl .f .for .f77

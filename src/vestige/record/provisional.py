@@ -45,7 +45,7 @@ def run(active: Active) -> Run:
     store = os.path.dirname(os.path.dirname(active.path))
     place = Place(started["project"]["root"], store, id=started["project"]["id"])
     setting = surroundings.setting(place)
-    follower = Follower(setting, os.path.realpath, readlink)
+    follower = Follower(setting, readlink)
     digests = Digests(active.path, digest.DigestCache(os.path.join(project.cache_dir(place), "digests.sqlite")))
     for event in parse(Tail(active.path, started.get("outer"), started).lines()):
         follower.feed(event)

@@ -120,7 +120,7 @@ class Recorder:
         everything = self._started.get("options", {}).get("keep", False)
         self._keeper = Keeper(self._objects, config, place.root, since=self._started["started"], everything=everything)
         self._setting = surroundings.setting(place)
-        self._follower = Follower(self._setting, os.path.realpath, readlink)
+        self._follower = Follower(self._setting, readlink)
         self._executions = 0
         self._names: dict[str, list[str] | None] = {}
         self._pending: dict[str, tuple[int, ...]] = {}
