@@ -145,9 +145,16 @@ class CompiledNotes(Notes):
 
     @property
     def lost(self) -> int:
+        return self._counts()[1]
+
+    @property
+    def unreadable(self) -> int:
+        return self._counts()[0]
+
+    def _counts(self) -> tuple[int, int]:
         unreadable, lost = ctypes.c_uint64(), ctypes.c_uint64()
         self.library.vestige_counts(self.watcher, ctypes.byref(unreadable), ctypes.byref(lost))
-        return unreadable.value + lost.value
+        return unreadable.value, lost.value
 
     def process(self, thread: int, *, executes: bool = False) -> int:
         return int(self.library.vestige_process(self.watcher, thread, executes))

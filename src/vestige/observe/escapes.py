@@ -352,6 +352,7 @@ _KINDS = (
     ("asked to be told of calls itself", "filters"),
     ("takes some calls from the tracer", "filters"),
     ("cannot be read", "unreadable"),
+    ("no room to write", "full disks"),
     ("filter of its own", "filters"),
     ("may have other names", "mounts"),
     ("mount namespace of its own", "mounts"),
@@ -363,6 +364,7 @@ _KINDS = (
 )
 _BY_MARK = (
     ("could not gain privileges", "vestige run --observe audit lets it"),
+    ("no room to write", "make room, and record the command once more"),
     ("cannot be read", "name what it reads and writes with --input and --output"),
     ("may have other names", "run vestige inside, or name the files with --input and --output"),
     ("mount namespace of its own", "have what matters copied to where it stays"),

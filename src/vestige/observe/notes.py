@@ -57,6 +57,11 @@ class Notes:
         return self._lost
 
     @property
+    def unreadable(self) -> int:
+        """Calls that whoever notes for us could not read; what Python looks at is counted where it looks."""
+        return 0
+
+    @property
     def pending(self) -> bool:
         """Whether lines are to be written out."""
         return bool(self._lines)

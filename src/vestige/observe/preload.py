@@ -180,8 +180,8 @@ class PreloadWatch(Watch):
         self._askers: dict[int, _socket.socket] = {}
 
     @property
-    def unreadable(self) -> int:
-        return super().unreadable + self._post.lost
+    def lost(self) -> int:
+        return super().lost + self._post.lost
 
     def watch(self, others: dict[int, Callable[[], None]], alone: Callable[[], bool]) -> None:
         """Answer until `alone` says that nobody of the run is left; it is asked after each of `others` was called."""

@@ -100,8 +100,13 @@ class Watch:
 
     @property
     def unreadable(self) -> int:
-        """How many events are not in the journal: no path could be read, or no line written."""
-        return self.callers.unreadable + self.notes.lost
+        """How many calls are not in the journal, since no path could be read."""
+        return self.callers.unreadable + self.notes.unreadable
+
+    @property
+    def lost(self) -> int:
+        """How many events are not in the journal, since there was no room for them."""
+        return self.notes.lost
 
     # -- the loop ----------------------------------------------------------------------------------------------------
 

@@ -38,6 +38,7 @@ class Parts:
     gaps: tuple[str, ...] = ()
     contacts: tuple[Contact, ...] = ()
     unreadable: int = 0
+    lost: int = 0
     raw: Digest | None = None
     absent: Digest | None = None
     listings: Digest | None = None
@@ -100,6 +101,7 @@ def compose(parts: Parts) -> Run:
             gaps=tuple(dict.fromkeys((*parts.gaps, *conclusion.gaps))),
             denied=_denied(parts.method),
             unreadable=parts.unreadable,
+            lost=parts.lost,
             events=conclusion.events,
             raw=parts.raw,
         ),

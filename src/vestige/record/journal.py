@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 import time
@@ -15,6 +16,12 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from vestige.record.options import Options
+
+
+#: Room on the disk that is given back, so much for each, where there is none left to say how the command was observed and
+#: how it has ended.
+_RESERVE, _ROOM = "reserve", 8 << 10
+_SAVED = ("started.json", "ended.json", "closed.json")
 
 
 class Begun:
@@ -33,7 +40,14 @@ class Begun:
 
     def write(self, name: str, document: object) -> None:
         """A small document of the journal, replaced as a whole."""
-        write(self.folder, name, document)
+        try:
+            write(self.folder, name, document)
+        except OSError as error:
+            if name not in _SAVED or error.errno not in (errno.ENOSPC, errno.EDQUOT):
+                raise
+            reserve = os.path.join(self.folder, _RESERVE)
+            os.truncate(reserve, max(os.stat(reserve).st_size - _ROOM, 0))
+            write(self.folder, name, document)
 
     def end(self, status: int, *, problem: str | None = None, usage: tuple[float, int] = (0.0, 0)) -> None:
         """The command has ended, with this wait status; `usage` is CPU seconds and the largest resident set in bytes."""
@@ -107,7 +121,21 @@ def begin(argv: Sequence[str], environ: Mapping[str, str], options: Options) -> 
     except OSError:
         begun.discard()
         raise
+    _reserve(folder)
     return begun
+
+
+def _reserve(folder: str) -> None:
+    try:
+        descriptor = os.open(os.path.join(folder, _RESERVE), os.O_WRONLY | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o666)
+    except OSError:
+        return
+    try:
+        os.posix_fallocate(descriptor, 0, _ROOM * len(_SAVED))
+    except (OSError, AttributeError):
+        pass  # no room even now, or a file system that promises none
+    finally:
+        os.close(descriptor)
 
 
 def write(folder: str, name: str, document: object) -> None:

@@ -85,7 +85,9 @@ def finish(folder: str, config: Config | None = None, *, done: int | None = None
         code.take()
     recorder.begin(code)
     if recorder.without_code:
-        recorder.say("the recorder was killed before the code was taken")
+        recorder.say("the recorder was killed, or the disk was full, before the code was taken")
+    if not started.get("method") and not nothing_ran:
+        recorder.say("how the run was observed was not written down: files may be missing")
     recorder.follow()
     return _end(recorder, done)
 
@@ -367,6 +369,7 @@ class Recorder:
     def _parts(self, conclusion: Conclusion) -> compose.Parts:
         streams, stdin, outputs = surroundings.streams(self._folder, self._streams, self._objects, self._place, self._digests.at)
         closed = self._closed()
+        missed = int(closed.get("lost") or 0)
         ended = self._active.ended()
         lost = sorted(path for path, signature in self._late.items() if self._digests.known(signature) is None)
         late = tuple(f"{path} changed before it could be hashed" for path in lost)
@@ -379,9 +382,10 @@ class Recorder:
             ended=ended,
             method=self._started.get("rung") or self._method,
             refused=tuple(self._started.get("refused") or ()),
-            gaps=(*surroundings.gaps(self._method, self._folder), *late, *escaped),
+            gaps=(*surroundings.gaps(self._method, self._folder, missed), *late, *escaped),
             contacts=contacts,
             unreadable=int(closed.get("unreadable") or 0),
+            lost=missed,
             raw=self._raw(),
             absent=self._listed(looked.absent(conclusion, self._place.root)),
             listings=self._put(looked.listings(conclusion, self._names, self._follower.content, self._place.root)),

@@ -274,8 +274,8 @@ def _redacted(data: bytes) -> bytes:
     return redaction.redact_stream(data, redaction.known_values(os.environ))
 
 
-def gaps(method: str, folder: str) -> tuple[str, ...]:
-    """What this way of observing cannot see, in one line each."""
+def gaps(method: str, folder: str, lost: int = 0) -> tuple[str, ...]:
+    """What this way of observing cannot see, in one line each; and that so many events could not be written down."""
     found = []
     if method == "audit":
         from vestige.observe import audit
@@ -289,6 +289,8 @@ def gaps(method: str, folder: str) -> tuple[str, ...]:
         found.append(preload.GAP)
     if method in ("notify", "ptrace", "preload", "outer") and not os.path.exists(os.path.join(folder, "closed.json")):
         found.append("the watcher was killed: what happened after that was not seen")
+    if lost:
+        found.append(f"there was no room to write down {lost:,} of the things that happened: files may be missing")
     return tuple(found)
 
 

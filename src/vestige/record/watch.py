@@ -331,8 +331,8 @@ class Parent:
             while not self._reap(block=True):
                 pass
         if begun is not None:
-            unreadable = self._watch.unreadable if self._watch else 0
-            _write(begun, "closed.json", {"seq": identity.sequence(), "unreadable": unreadable})
+            unreadable, lost = (self._watch.unreadable, self._watch.lost) if self._watch else (0, 0)
+            _write(begun, "closed.json", {"seq": identity.sequence(), "unreadable": unreadable, "lost": lost})
 
     def _trace(self, begun: Begun) -> None:
         """As tracer we must not wait for our children but in the tracer's loop: their stops come to us, too."""
