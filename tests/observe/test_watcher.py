@@ -266,3 +266,11 @@ def test_many_short_processes_lose_nothing(folder: Path) -> None:
     seen = watch(["sh", "-c", "i=0; while [ $i -lt 200 ]; do : > f$i; cat f$i; i=$((i+1)); done"], folder)
     assert seen.status == 0
     assert all(seen.of("w", folder / f"f{i}") and seen.of("r", folder / f"f{i}") for i in range(200))
+
+
+def test_that_a_library_of_the_system_is_loaded_is_told_once(folder: Path) -> None:
+    seen = watch(["sh", "-c", "for i in 1 2 3 4; do cat in; done"], folder)
+    read = [event.path for event in seen.events if event.op == "r"]
+    assert read.count("/etc/ld.so.cache") == 1
+    assert len([path for path in read if path and "/libc.so" in path]) == 1
+    assert read.count(str(folder / "in")) == 4

@@ -23,7 +23,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-_VERSION = 5
+_VERSION = 6
 _ARCHITECTURES, _CALLS = 3, 512
 _ABSENT, _READ, _TOUCHED, _CREATED = range(4)
 NOBODY_LEFT, OTHERS = -1, -2

@@ -33,7 +33,8 @@ line is ignored.
 Paths are absolute. They are as the program named them, made absolute: `classify` is handed a resolver. Events are written
 before the call, which may fail: a signature is what was there then. `r`, `w`, `t`, `h` and `i` are of regular files, with the
 signature of what a link leads to; `m`, `u` and `l` have that of the name itself. An event that repeats another of the same
-process may be left out if nothing was renamed, removed or written in between.
+process may be left out if nothing was renamed, removed or written in between; of what the loader opens (shared libraries of
+the system, and its cache), an event that repeats one of any process.
 
 A pid of 0 stands for nobody: an `h` is the watcher's own, a `w` or `u` comes from comparing folders before and after, and an
 `x` is of a program whose number is not known to whoever started it (its parent's pid is in the flags).

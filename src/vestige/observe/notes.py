@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 
 _CHANGES = "wtmuls"
+_LOADED = ("/lib/", "/lib64/", "/usr/lib/", "/usr/lib64/")
 _MANY = 512  # lines
 
 
@@ -45,7 +46,7 @@ class Notes:
         self._lines: list[str] = []
         self._lock = _thread.allocate_lock()
         self._threads: dict[int, Identity] = {}
-        self._seen: dict[tuple[Identity, str], tuple[int, File | None]] = {}
+        self._seen: dict[tuple[Identity | None, str], tuple[int, File | None]] = {}
         self._listed: set[tuple[Identity, str]] = set()
         self._changed: dict[str | File, int] = {}
         self._generation = self._everything = 0
@@ -96,7 +97,7 @@ class Notes:
 
     def repeated(self, thread: int, path: str) -> bool:
         """Whether a process has opened this path for reading before, and nobody has changed it since."""
-        seen = self._seen.get((self._identity(thread), path))
+        seen = self._seen.get(self._reading(thread, path))
         if seen is None:
             return False
         at, file = seen
@@ -104,7 +105,11 @@ class Notes:
 
     def opened(self, thread: int, path: str, file: File | None) -> None:
         """A process has opened this path for reading; `file` is None for a folder."""
-        self._seen[self._identity(thread), path] = self._generation, file
+        self._seen[self._reading(thread, path)] = self._generation, file
+
+    def _reading(self, thread: int, path: str) -> tuple[Identity | None, str]:
+        identity = self._identity(thread)
+        return None if of_the_loader(path) else identity, path
 
     def listed(self, thread: int, path: str) -> bool:
         """A process opens this folder: whether it has done so before."""
@@ -159,3 +164,10 @@ class Notes:
                         data = data[os.write(self._journal, data) :]
                 except OSError:
                     self._lost += len(lines)
+
+
+def of_the_loader(path: str) -> bool:
+    """Whether the loader opens this for nearly every program: that the run uses it is told once, and not of each process."""
+    if not path.startswith(_LOADED):
+        return path == "/etc/ld.so.cache"
+    return ".so" in path and "python" not in path and "/R/" not in path

@@ -53,12 +53,23 @@ static bool repeated(const struct watcher *watcher, uint64_t key, const struct p
     return !inode || *seen >= changed_at(watcher, *inode);
 }
 
+/* What the loader opens for nearly every program: that the run uses it is told once, and not of each process. As
+ * `notes.of_the_loader`. */
+static bool of_the_loader(const struct path *path) {
+    const char *text = path->text;
+    if (strcmp(text, "/etc/ld.so.cache") == 0)
+        return true;
+    if (!starts(text, "/lib/") && !starts(text, "/lib64/") && !starts(text, "/usr/lib/") && !starts(text, "/usr/lib64/"))
+        return false;
+    return strstr(text, ".so") && !strstr(text, "python") && !strstr(text, "/R/");
+}
+
 static enum verdict open_to_read(struct work *work, uint32_t thread, const struct path *path, int64_t flags) {
     struct watcher *watcher = work->watcher;
     if (pseudo(path) && !starts(path->text, "/dev/shm/"))
         return magic(path) ? LEAVE : GO_ON;
     struct process process = process_of(work, thread, false);
-    uint64_t key = hash_of(path->text, path->length, process.serial);
+    uint64_t key = hash_of(path->text, path->length, of_the_loader(path) ? 0 : process.serial);
     pthread_mutex_lock(&watcher->lock);
     bool again = repeated(watcher, key, path);
     pthread_mutex_unlock(&watcher->lock);

@@ -14,7 +14,7 @@
 
 #include "watcher.h"
 
-enum { VERSION = 5 };
+enum { VERSION = 6 };
 
 EXPORT int vestige_version(void) { return VERSION; }
 
