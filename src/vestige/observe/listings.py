@@ -109,9 +109,9 @@ class _Used:
         return folder in self._imported.get(process, ())
 
     def imports_after(self, process: int, seq: int) -> bool:
-        """Whether a process has read modules after a moment."""
+        """Whether a process has read modules after a moment; of those that are libraries, some rungs tell only in the end."""
         return any(
-            file.last_read > seq and file.readers and process in file.readers and file.origin and file.origin.endswith(_MODULES)
+            file.last_read > seq and file.readers and process in file.readers and file.origin and file.origin.endswith(_SCRIPTS)
             for file in self._names.files
         )
 
@@ -170,6 +170,7 @@ def holds_modules(names: Iterable[str]) -> bool:
 
 
 _MODULES = (".py", ".pyc", ".so", ".pyd")
+_SCRIPTS = (".py", ".pyc")
 _INTERPRETERS = ("python", "pypy", "ipython", "jupyter")
 _BUILDERS = frozenset({"make", "gmake", "ninja", "samu", "bmake", "cmake", "meson"})
 _ASIDE = frozenset({"git", "hg", "svn", "jj", "rm", "rmdir", "chmod", "chown", "chgrp"})

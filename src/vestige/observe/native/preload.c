@@ -390,6 +390,24 @@ EXPORT int chroot(const char *path) {
     return NEXT(chroot)(path);
 }
 
+EXPORT int mount(const char *source, const char *target, const char *kind, unsigned long flags, const void *data) {
+    if (watching())
+        see_mount(flags);
+    return NEXT(mount)(source, target, kind, flags, data);
+}
+
+EXPORT int move_mount(int from, const char *source, int to, const char *target, unsigned flags) {
+    if (watching())
+        see_odd(MOUNTED);
+    return NEXT(move_mount)(from, source, to, target, flags);
+}
+
+EXPORT int setns(int descriptor, int kind) {
+    if (watching())
+        see_odd(SETNS);
+    return NEXT(setns)(descriptor, kind);
+}
+
 EXPORT int open_by_handle_at(int mount, struct file_handle *handle, int flags) {
     if (watching())
         see_odd(BY_HANDLE);

@@ -75,12 +75,12 @@ struct page {
 enum { MARK = 0x31646C7056 };
 
 /* What is remembered of a path or a file. */
-enum kind { ABSENT = 1, READ, TOUCHED, CREATED, CHANGED, KNOWN, EXECUTING, TOLD };
+enum kind { ABSENT = 1, READ, TOUCHED, CREATED, CHANGED, KNOWN, EXECUTING, TOLD, BEYOND };
 
 /* What one call needs, so that nothing is allocated and no stack is needed: some stacks are small. */
 struct work {
     atomic_bool busy;
-    bool temporary;
+    bool temporary, beyond; /* the last path that was made absolute is longer than any call takes */
     uint32_t process; /* whose call it is: between vfork(2) and exec(3) another one's than the memory */
     struct line line;
     char one[LONGEST], other[LONGEST], folder[PATH_MAX + 1]; /* what is touched often lies together */
@@ -88,10 +88,13 @@ struct work {
     char words[WORDS];
 };
 
-/* The file that is behind a path, made absolute. It lies in `work` or is the caller's. */
+/* A path, made absolute, that lies in `work` or is the caller's; and how it is looked up: as the caller does, who may be
+ * where the way from the root is closed to it. */
 struct path {
     const char *text;
     size_t length;
+    const char *name;
+    int folder;
 };
 
 static inline bool starts(const char *text, const char *with) { return strncmp(text, with, strlen(with)) == 0; }
@@ -99,6 +102,9 @@ static inline uint64_t key_of(const struct stat *found) { return hash_of_pair(fo
 static inline uint64_t path_key(const struct path *path) { return hash_of(path->text, path->length, 0); }
 static inline bool look_at(const char *path, struct stat *found, int flags) {
     return raw(SYS_newfstatat, AT_FDCWD, path, found, flags) == 0;
+}
+static inline long look_up(const struct path *path, struct stat *found, int flags) {
+    return raw(SYS_newfstatat, path->folder, path->name, found, flags);
 }
 
 #define HIDDEN __attribute__((visibility("hidden")))

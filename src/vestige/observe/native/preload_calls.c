@@ -54,41 +54,47 @@ static void follow(struct work *work, char *into, struct path *path) {
         return;
     memmove(into + length, rest, more + 1);
     memcpy(into, work->folder, (size_t)length);
-    *path = (struct path){into, (size_t)length + more};
+    *path = (struct path){into, (size_t)length + more, into, AT_FDCWD};
 }
 
 /* A path made absolute, in `into` where it is not. False where it cannot be known. */
 bool absolute(struct work *work, int folder, const char *text, char *into, struct path *path) {
     size_t length = text ? strlen(text) : PATH_MAX;
+    work->beyond = false;
     if (length >= PATH_MAX)
         return false; /* the kernel refuses it */
-    *path = (struct path){text, length};
+    *path = (struct path){text, length, text, AT_FDCWD};
     if (text[0] != '/') {
         struct line name = {.bytes = into, .room = LONGEST};
         long base;
         if (folder == AT_FDCWD) {
-            base = raw(SYS_getcwd, into, PATH_MAX) - 1;
+            base = raw(SYS_getcwd, into, PATH_MAX);
+            work->beyond = base == -ERANGE || base == -ENAMETOOLONG;
+            base--;
         } else {
             add_text(&name, "/proc/self/fd/");
             add_number(&name, folder);
             into[name.end] = 0;
             base = link_of(into, work->folder, sizeof work->folder);
+            work->beyond = base == -ENAMETOOLONG;
             if (base > 0)
                 memcpy(into, work->folder, (size_t)base);
         }
         if (base <= 0 || into[0] != '/')
             return false;
         name.end = base == 1 ? 0 : (size_t)base;
+        const char *given = text;
         for (; text[0] == '.' && text[1] == '/'; text++)
             for (text++; text[1] == '/'; text++) {}
         if (*text) {
             add(&name, "/", 1);
             add_text(&name, text);
         }
-        if (name.overflown)
+        work->beyond = name.overflown || name.end >= PATH_MAX;
+        if (work->beyond)
             return false;
         into[name.end] = 0;
-        *path = (struct path){into, name.end};
+        *path = *given ? (struct path){into, name.end, given, folder} : (struct path){into, name.end, into, AT_FDCWD};
     }
     if (path->text[1] == 'd' || path->text[1] == 'p')
         follow(work, into, path);
@@ -116,6 +122,20 @@ static void note(struct work *work, char operation, const struct path *path, con
     add_rest(work, path, other, flags, found, text);
     finish(work);
     send_lines(work);
+}
+
+static void say(struct work *work, const char *what);
+
+/* A path made absolute; where it is too long for that, the journal says so, once of each program. */
+static bool reach(struct work *work, int folder, const char *text, char *into, struct path *path) {
+    if (absolute(work, folder, text, into, path))
+        return true;
+    char name[17] = "";
+    raw(SYS_prctl, PR_GET_NAME, name);
+    uint64_t key = hash_of(name, strlen(name), 0);
+    if (work->beyond && !remembered(BEYOND, key, NULL) && remember(BEYOND, key, 1))
+        say(work, "used a path of more than 4,096 bytes, and perhaps more: no call leads to what it names");
+    return false;
 }
 
 /* What the watcher must do before this change; where nobody does it any more, the journal says so, once. */
@@ -156,8 +176,9 @@ static void open_to_read(struct work *work, const struct path *path, int64_t fla
         return;
     struct stat found;
     uint64_t at = atomic_load(&page->generation);
-    if (!look_at(path->text, &found, 0)) {
-        if (!remembered(ABSENT, name, NULL)) {
+    long result = look_up(path, &found, 0);
+    if (result != 0) {
+        if ((result == -ENOENT || result == -ENOTDIR) && !remembered(ABSENT, name, NULL)) {
             remember(ABSENT, name, 1);
             note(work, 'a', path, NULL, 0, NULL, NULL);
         }
@@ -168,9 +189,29 @@ static void open_to_read(struct work *work, const struct path *path, int64_t fla
         opened(key, at, key_of(&found));
         note(work, 'r', path, NULL, flags, &found, NULL);
     } else if (S_ISDIR(found.st_mode)) {
-        opened(key, at, 0);
-        note(work, 'd', path, NULL, 0, NULL, NULL);
+        uint64_t before = hash_of_pair(key, 'd'); /* an import system lists a folder first, and perhaps its program then */
+        bool again = repeated(before, name);
+        opened(again ? key : before, at, 0);
+        note(work, 'd', path, NULL, again, NULL, NULL);
     }
+}
+
+/* To where a link leads, if it leads to nothing yet: there the call makes a file. Whether it is a link at all. */
+static bool lead(struct work *work, struct path *path) {
+    enum { LINKS = 40 };
+    bool is_link = false;
+    for (int left = LINKS; left > 0; left--) {
+        long length = raw(SYS_readlinkat, path->folder, path->name, work->folder, sizeof work->folder - 1);
+        size_t head = length > 0 && work->folder[0] != '/' ? (size_t)(strrchr(path->text, '/') + 1 - path->text) : 0;
+        if (length <= 0 || head + (size_t)length >= PATH_MAX)
+            break;
+        memmove(work->one, path->text, head);
+        memcpy(work->one + head, work->folder, (size_t)length);
+        work->one[head + (size_t)length] = 0;
+        *path = (struct path){work->one, head + (size_t)length, work->one, AT_FDCWD};
+        is_link = true;
+    }
+    return is_link;
 }
 
 static void open_path(struct work *work, const struct path *path, int64_t flags) {
@@ -185,14 +226,15 @@ static void open_path(struct work *work, const struct path *path, int64_t flags)
         return;
     }
     struct stat found;
-    long result = raw(SYS_newfstatat, AT_FDCWD, path->text, &found, 0);
+    long result = look_up(path, &found, 0);
     if (result != 0) {
-        if (result == -ENOENT && !(flags & O_CREAT))
+        struct path made = *path;
+        if (!(flags & O_CREAT) || (lead(work, &made) && flags & (O_EXCL | O_NOFOLLOW)))
             return;
-        hold(work, path);
-        remember(CREATED, path_key(path), 1);
-        changed(path, NULL, false);
-        note(work, 'w', path, NULL, flags, NULL, NULL);
+        hold(work, &made);
+        remember(CREATED, path_key(&made), 1);
+        changed(&made, NULL, false);
+        note(work, 'w', &made, NULL, flags, NULL, NULL);
         return;
     }
     if (!S_ISREG(found.st_mode) || (flags & (O_CREAT | O_EXCL)) == (O_CREAT | O_EXCL))
@@ -211,7 +253,7 @@ void see_open(int folder, const char *text, int64_t flags) {
     struct work *work = claim();
     if (!work)
         return;
-    if (absolute(work, folder, text, work->one, &path))
+    if (reach(work, folder, text, work->one, &path))
         open_path(work, &path, flags);
     release(work);
 }
@@ -223,10 +265,10 @@ void see_rename(int old_folder, const char *old_text, int new_folder, const char
     struct work *work = claim();
     if (!work)
         return;
-    if (!absolute(work, old_folder, old_text, work->one, &old) || !absolute(work, new_folder, new_text, work->other, &new) ||
-        !look_at(old.text, &source, AT_SYMLINK_NOFOLLOW))
+    if (!reach(work, old_folder, old_text, work->one, &old) || !reach(work, new_folder, new_text, work->other, &new) ||
+        look_up(&old, &source, AT_SYMLINK_NOFOLLOW) != 0)
         goto done;
-    bool replaces = look_at(new.text, &replaced, AT_SYMLINK_NOFOLLOW);
+    bool replaces = look_up(&new, &replaced, AT_SYMLINK_NOFOLLOW) == 0;
     if (replaces && flags & FREE)
         goto done;
     hold(work, &old);
@@ -262,8 +304,8 @@ void see_link(int old_folder, const char *old_text, int new_folder, const char *
     struct work *work = claim();
     if (!work)
         return;
-    if (absolute(work, old_folder, old_text, work->one, &old) && absolute(work, new_folder, new_text, work->other, &new)) {
-        bool known = !starts(old.text, "/proc/") && look_at(old.text, &found, AT_SYMLINK_NOFOLLOW);
+    if (reach(work, old_folder, old_text, work->one, &old) && reach(work, new_folder, new_text, work->other, &new)) {
+        bool known = !starts(old.text, "/proc/") && look_up(&old, &found, AT_SYMLINK_NOFOLLOW) == 0;
         remember(CREATED, path_key(&new), 1);
         changed(&old, known ? &found : NULL, false);
         changed(&new, NULL, false);
@@ -273,12 +315,12 @@ void see_link(int old_folder, const char *old_text, int new_folder, const char *
 }
 
 void see_symlink(const char *target, int folder, const char *text) {
-    struct path path, leads = {target, target ? strlen(target) : 0};
+    struct path path, leads = {.text = target, .length = target ? strlen(target) : 0};
     struct stat found;
     struct work *work = claim();
     if (!work)
         return;
-    if (target && absolute(work, folder, text, work->one, &path) && !look_at(path.text, &found, AT_SYMLINK_NOFOLLOW)) {
+    if (target && reach(work, folder, text, work->one, &path) && look_up(&path, &found, AT_SYMLINK_NOFOLLOW) != 0) {
         changed(&path, NULL, false);
         note(work, 's', &path, &leads, 0, NULL, NULL);
     }
@@ -291,7 +333,7 @@ void see_unlink(int folder, const char *text, bool directory) {
     struct work *work = claim();
     if (!work)
         return;
-    if (absolute(work, folder, text, work->one, &path) && look_at(path.text, &found, AT_SYMLINK_NOFOLLOW)) {
+    if (reach(work, folder, text, work->one, &path) && look_up(&path, &found, AT_SYMLINK_NOFOLLOW) == 0) {
         if (!directory && (atomic_load(&page->full) || remembered(READ, key_of(&found), NULL)))
             save(work, 'l', &path, &found, true);
         else
@@ -308,7 +350,7 @@ void see_mkdir(int folder, const char *text) {
     struct work *work = claim();
     if (!work)
         return;
-    if (absolute(work, folder, text, work->one, &path) && !look_at(path.text, &found, AT_SYMLINK_NOFOLLOW))
+    if (reach(work, folder, text, work->one, &path) && look_up(&path, &found, AT_SYMLINK_NOFOLLOW) != 0)
         note(work, 'k', &path, NULL, 0, NULL, NULL);
     release(work);
 }
@@ -319,7 +361,7 @@ void see_truncate(const char *text) {
     struct work *work = claim();
     if (!work)
         return;
-    if (absolute(work, AT_FDCWD, text, work->one, &path) && look_at(path.text, &found, 0)) {
+    if (reach(work, AT_FDCWD, text, work->one, &path) && look_up(&path, &found, 0) == 0) {
         save(work, 's', &path, &found, true);
         changed(&path, &found, false);
         note(work, 't', &path, NULL, 0, &found, NULL);
@@ -333,7 +375,7 @@ void see_made(const char *text, int64_t flags) {
     struct work *work = claim();
     if (!work)
         return;
-    if (absolute(work, AT_FDCWD, text, work->one, &path)) {
+    if (reach(work, AT_FDCWD, text, work->one, &path)) {
         if (flags) {
             remember(CREATED, path_key(&path), 1);
             changed(&path, NULL, false);
@@ -392,11 +434,8 @@ void see_connect(int descriptor, const struct sockaddr *address, socklen_t lengt
     release(work);
 }
 
-/* A call after which not all is seen, or not under its own name. */
-void see_odd(const char *what) {
-    struct work *work = claim();
-    if (!work)
-        return;
+/* A gap of this program. */
+static void say(struct work *work, const char *what) {
     struct line line = {.bytes = work->one, .room = sizeof work->one - 1};
     char name[17] = "";
     raw(SYS_prctl, PR_GET_NAME, name);
@@ -405,5 +444,13 @@ void see_odd(const char *what) {
     add_text(&line, what);
     line.bytes[line.end] = 0;
     note(work, 'g', NULL, NULL, 0, NULL, line.bytes);
+}
+
+/* A call after which not all is seen, or not under its own name. */
+void see_odd(const char *what) {
+    struct work *work = claim();
+    if (!work)
+        return;
+    say(work, what);
     release(work);
 }

@@ -205,6 +205,17 @@ static void see_call(long number, long a, long b, long c, long d, long e) {
     case SYS_pivot_root:
         see_odd(PIVOT_ROOT);
         break;
+    case SYS_mount:
+        see_mount((unsigned long)d);
+        break;
+#ifdef SYS_move_mount
+    case SYS_move_mount:
+        see_odd(MOUNTED);
+        break;
+#endif
+    case SYS_setns:
+        see_odd(SETNS);
+        break;
     case SYS_open_by_handle_at:
         see_odd(BY_HANDLE);
         break;

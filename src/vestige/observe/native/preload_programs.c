@@ -195,7 +195,7 @@ static void note_execution(struct work *work, uint32_t number, const struct path
                            char *const *words) {
     struct line *line = &work->line;
     long length = raw(SYS_getcwd, work->folder, sizeof work->folder) - 1;
-    struct path folder = {work->folder, length < 0 ? 0 : (size_t)length};
+    struct path folder = {.text = work->folder, .length = length < 0 ? 0 : (size_t)length};
     size_t start = line->end;
     begin(work, 'x', number);
     add_rest(work, path, length > 0 && work->folder[0] == '/' ? &folder : NULL, parent, found, NULL);
@@ -254,7 +254,7 @@ void see_start(int argc, char **argv) {
         work->other[length < 0 ? 0 : length] = 0;
         name = work->other;
     }
-    if (*name && absolute(work, AT_FDCWD, name, work->one, &path) && look_at(path.text, &found, 0)) {
+    if (*name && absolute(work, AT_FDCWD, name, work->one, &path) && look_up(&path, &found, 0) == 0) {
         /* The kernel puts the interpreter of a script, and what stands behind it, before the script. */
         if (linked && key_of(&found) != key_of(&running))
             for (int at = 1; at <= 2 && at < argc; at++)
@@ -302,7 +302,7 @@ void see_execution(int folder, const char *name, bool search, char *const *argv,
     if (!work)
         return;
     bool known = name && search && !strchr(name, '/') ? along_path(work, name, &path) : absolute(work, folder, name, work->one, &path);
-    if (known && look_at(path.text, &found, 0) && S_ISREG(found.st_mode)) {
+    if (known && look_up(&path, &found, 0) == 0 && S_ISREG(found.st_mode)) {
         *verdict = examine(path.text, &why);
         if (!(*verdict & UNSEEN) && !within_reach()) {
             why = " was executed as another user, or behind another root: which files it opens, or the programs that it starts,"

@@ -327,7 +327,7 @@ void introduce(struct work *work) {
     if (seen && atomic_exchange(&seen->at, 1))
         return;
     bool again = remembered(KNOWN, number, NULL) && !remembered(EXECUTING, number, NULL);
-    static const struct path mark = {"again", 5};
+    static const struct path mark = {.text = "again", .length = 5};
     char name[17] = "";
     raw(SYS_prctl, PR_GET_NAME, name);
     remember(KNOWN, number, 1);
