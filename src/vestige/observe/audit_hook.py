@@ -30,6 +30,10 @@ _SHARED = "/dev/shm/"  # noqa: S108  # a name to recognise
 _MANY = 20_000  # names remembered, so that a file that is read a thousand times is told once
 _PROGRAMS = 20  # programs that are named as unobserved
 _REGULAR, _FOLDER = 0o100000, 0o040000
+_LONGEST = 4096  # bytes of a path that a call takes
+_DESCRIPTORS = ("/dev/fd/", "/proc/self/fd/", "/dev/std")
+_STANDARD = {"/dev/stdin": "0", "/dev/stdout": "1", "/dev/stderr": "2"}
+_O_PATH = getattr(os, "O_PATH", 0)
 _O_ACCMODE = os.O_RDONLY | os.O_WRONLY | os.O_RDWR
 _BLIND = frozenset({"-I", "-E", "-S", "-IS", "-ES", "-sE", "-Es"})
 
@@ -136,31 +140,41 @@ class _Hook:
 
     def open(self, given: object, mode: object, flags: int) -> None:
         path = _absolute(given)
+        if path is not None and path.startswith(_DESCRIPTORS):
+            given = path = _followed(path)
         if path is None or path == self.journal.path or (path.startswith(_DEVICES) and not path.startswith(_SHARED)):
+            return
+        if len(os.fsencode(path)) >= _LONGEST:
+            if self.once("long"):
+                self.note("g", text=f"{_name()} used a path of more than 4,096 bytes, and perhaps more: no call leads to it")
+            return
+        if flags & _O_PATH:
             return
         if not flags and isinstance(mode, str):
             flags = _flags_of(mode)
         if flags & (_O_ACCMODE | os.O_CREAT | os.O_TRUNC) and flags & (_O_ACCMODE | os.O_TRUNC):
-            self.opened_to_write(path, flags)
+            self.opened_to_write(path, flags, _stat(given))
         else:
-            self.opened_to_read(path, flags, looked_for=mode is not None)
+            self.opened_to_read(path, flags, _stat(given), looked_for=mode is not None)
 
-    def opened_to_read(self, path: str, flags: int, *, looked_for: bool = True) -> None:
-        found = _stat(path)
+    def opened_to_read(self, path: str, flags: int, found: os.stat_result | None, *, looked_for: bool = True) -> None:
         if found is None:
             if looked_for and self.once(("a", path)):
                 self.note("a", path)
         elif found.st_mode & 0o170000 == _REGULAR:
             if self.once((path, found.st_ino, found.st_size, found.st_mtime_ns)):
                 self.note("r", path, flags=flags, found=found)
-        elif found.st_mode & 0o170000 == _FOLDER and self.once(("d", path)):
-            self.note("d", path)
+        elif found.st_mode & 0o170000 == _FOLDER:
+            self.listed(path)
 
-    def opened_to_write(self, path: str, flags: int) -> None:
-        found = _stat(path)
+    def opened_to_write(self, path: str, flags: int, found: os.stat_result | None) -> None:
         if found is None:
             if flags & os.O_CREAT:
+                if os.path.islink(path):  # the call makes what it leads to
+                    path = os.path.realpath(path)
                 self.note("w", path, flags=flags)
+        elif flags & os.O_CREAT and flags & os.O_EXCL:
+            pass  # it fails
         elif found.st_mode & 0o170000 == _REGULAR:
             self.note("w", path, flags=flags, found=found)
 
@@ -172,7 +186,7 @@ class _Hook:
     def library(self, given: object) -> None:
         path = _absolute(given) if isinstance(given, (str, bytes)) else None
         if path is not None and os.sep in str(given):
-            self.opened_to_read(path, os.O_RDONLY, looked_for=False)
+            self.opened_to_read(path, os.O_RDONLY, _stat(path), looked_for=False)
 
     def database(self, given: object) -> None:
         flags = os.O_RDWR | os.O_CREAT
@@ -234,8 +248,15 @@ class _Hook:
 
     def listing(self, given: object = None) -> None:
         path = _absolute("." if given is None else given)
-        if path is not None and self.once(("d", path)):
+        if path is not None:
+            self.listed(path)
+
+    def listed(self, path: str) -> None:
+        """The import system lists a folder first, and perhaps its program then: told twice, and no more."""
+        if self.once(("d", path)):
             self.note("d", path)
+        elif self.once(("again", path)):
+            self.note("d", path, flags=1)
 
     def connect(self, _: object, address: object) -> None:
         if isinstance(address, tuple) and len(address) >= 2:
@@ -322,7 +343,17 @@ def _absolute(given: object, folder: int = -1) -> str | None:
     return os.path.join(os.getcwd(), path)
 
 
-def _stat(path: str) -> os.stat_result | None:
+def _followed(path: str) -> str:
+    """The file behind a name of a descriptor; a pipe keeps it."""
+    number = _STANDARD.get(path) or path.rpartition("/")[2]
+    try:
+        target = os.readlink(f"/proc/self/fd/{int(number)}")
+    except (OSError, ValueError):
+        return path
+    return target if target.startswith("/") else path
+
+
+def _stat(path: Any) -> os.stat_result | None:
     try:
         return os.stat(path)
     except (OSError, ValueError):
