@@ -10,14 +10,6 @@ from functools import lru_cache
 from pathlib import Path
 from textwrap import dedent
 
-import pytest
-
-
-@pytest.fixture(params=["compiled", "python"])
-def either_watcher(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Under the compiled watcher, and under the one in Python."""
-    monkeypatch.setenv("VESTIGE_WATCHER", request.param)
-
 
 def python(script: str) -> list[str]:
     """A Python that imports nothing by itself and runs `script`, in which `os` is imported."""

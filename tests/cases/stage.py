@@ -12,17 +12,18 @@ from typing import Any
 import pytest
 from blake3 import blake3
 
+from tests.cases.rungs import ALWAYS, observed_by, way
 from tests.record.running import last, paths, run
 
 TEXT = "a line of data\n" * 40
 
 
 @pytest.fixture
-def project(tmp_path: Path) -> Path:
-    """A folder that is no repository, with a file of data in it."""
+def project(tmp_path: Path, rung: str) -> Path:
+    """A folder that is no repository, with a file of data in it; what is run in it is observed in the way of this test."""
     folder = tmp_path / "project"
     folder.mkdir()
-    (folder / "vestige.toml").touch()
+    (folder / "vestige.toml").write_text(way(rung))
     (folder / "in").write_text(TEXT)
     return folder
 
@@ -56,14 +57,25 @@ HEADERS = (
 def recorded(
     project: Path, *words: str, status: int = 0, environ: Mapping[str, str] | None = None, options: Sequence[str] = (), **how: Any
 ) -> dict[str, Any]:
-    """The record of a command that ends with this status; observed by the kernel's help, and without a problem."""
+    """The record of a command that ends with this status; observed as the project asks for, and without a problem."""
+    rung = observed_by(project)
+    if rung == "audit":  # it needs a Python that loads what it is told to
+        words = tuple(word for word in words if word not in ("-I", "-S"))
     done = run(project, *words, environ=environ, options=options, **how)
     assert done.returncode == status, done.stderr.decode()
     record = last(project)
     record["done"] = done
-    assert record["observation"]["method"] == "notify"
+    assert (record["observation"]["method"], record["observation"]["refused"]) == (rung, [])
     assert record["problems"] == [], record["problems"]
     return record
+
+
+def gaps(record: Mapping[str, Any]) -> list[str]:
+    """The gaps that a record names, but for the one that its way of observing always has, which must be there."""
+    found: list[str] = list(record["observation"]["gaps"])
+    if (always := ALWAYS.get(record["observation"]["method"])) is not None:
+        found.remove(always)
+    return found
 
 
 def used(record: Mapping[str, Any]) -> tuple[set[str], set[str]]:

@@ -9,15 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from tests.cases.programs import c, either_watcher, python
-from tests.cases.stage import TEXT, digest, project, recorded, used
+from tests.cases.programs import c, python
+from tests.cases.stage import TEXT, digest, gaps, project, recorded, used
 from tests.record.running import use
 from vestige.store.objects import Objects
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the kernel's help is Linux's")
-either = pytest.mark.usefixtures("either_watcher")
+either = pytest.mark.either_watcher
 
-__all__ = ["either_watcher", "project"]  # fixtures
+__all__ = ["project"]  # the fixture
 
 V0, V1 = digest(TEXT), digest("x" + TEXT[1:])
 
@@ -28,7 +28,7 @@ def test_case_01_what_is_only_read_is_an_input_with_its_digest(project: Path) ->
     read = use(record, "inputs", "in")
     assert (read["digest"], read["size"], read["access"], read["role"]) == (V0, len(TEXT), "read", "data")
     assert read["evidence"] == ["observed"]
-    assert record["observation"]["gaps"] == []
+    assert gaps(record) == []
 
 
 def test_case_01_the_digest_of_an_input_is_of_what_was_read(project: Path) -> None:

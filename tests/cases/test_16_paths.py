@@ -9,14 +9,14 @@ from typing import Any
 
 import pytest
 
-from tests.cases.programs import c, either_watcher, python
-from tests.cases.stage import TEXT, digest, project, recorded, used
+from tests.cases.programs import c, python
+from tests.cases.stage import TEXT, digest, gaps, project, recorded, used
 from tests.record.running import last, run, use
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the kernel's help is Linux's")
-either = pytest.mark.usefixtures("either_watcher")
+either = pytest.mark.either_watcher
 
-__all__ = ["either_watcher", "project"]  # fixtures
+__all__ = ["project"]  # the fixture
 
 V0 = digest(TEXT)
 
@@ -44,6 +44,7 @@ def test_case_16_what_is_opened_relative_to_a_descriptor(project: Path, folder: 
     assert used(recorded(project, *python(script))) == ({"in", "folder/inside"}, {"folder/out"})
 
 
+@pytest.mark.not_under("ptrace")
 def test_case_16_programs_that_walk_by_descriptors(project: Path, folder: Path) -> None:
     (folder / "deeper").mkdir()
     (folder / "deeper" / "leaf").write_text("leaf")
@@ -240,7 +241,7 @@ def test_case_23_what_is_mounted_elsewhere_for_some_is_recorded_where_everybody_
 
 def beyond(record: dict[str, Any]) -> list[str]:
     """The gaps that tell of files under other names; mount(8) is a setuid program, and has one of its own."""
-    return [gap for gap in record["observation"]["gaps"] if "namespace" in gap or "other names" in gap]
+    return [gap for gap in gaps(record) if "namespace" in gap or "other names" in gap]
 
 
 def test_case_23_what_lies_where_nobody_else_finds_it_is_a_gap(project: Path, folder: Path) -> None:
@@ -323,7 +324,7 @@ def test_case_25_a_path_that_is_longer_than_any_call_takes_is_a_gap(project: Pat
     assert run(project, *python(script)).returncode == 0
     record = last(project)
     assert all("could not open directory" in problem for problem in record["problems"]), "said by git, if it came late"
-    assert "used a path of more than 4,096 bytes" in str(record["observation"]["gaps"])
+    assert "used a path of more than 4,096 bytes" in str(gaps(record))
 
 
 def test_case_26_a_file_with_two_spellings_of_a_name_is_two_files_where_the_file_system_says_so(project: Path) -> None:

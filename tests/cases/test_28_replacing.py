@@ -9,14 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.cases.programs import c, either_watcher, python
-from tests.cases.stage import TEXT, digest, project, recorded, used
+from tests.cases.programs import c, python
+from tests.cases.stage import TEXT, digest, gaps, project, recorded, used
 from tests.record.running import use
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the kernel's help is Linux's")
-either = pytest.mark.usefixtures("either_watcher")
+either = pytest.mark.either_watcher
 
-__all__ = ["either_watcher", "project"]  # fixtures
+__all__ = ["project"]  # the fixture
 
 V0 = digest(TEXT)
 
@@ -200,10 +200,10 @@ def test_case_39_other_times_and_modes_make_no_other_version(project: Path, how:
         return
     read = use(record, "inputs", "in")["digest"]
     if how == "time" and read is None:  # times can be set to anything: nothing tells that the content is still the same
-        assert "in changed before it could be hashed" in str(record["observation"]["gaps"])
+        assert "in changed before it could be hashed" in str(gaps(record))
     else:
         assert read == V0
-        assert record["observation"]["gaps"] == []
+        assert gaps(record) == []
 
 
 def test_case_40_the_same_bytes_written_again_are_no_other_content(project: Path) -> None:

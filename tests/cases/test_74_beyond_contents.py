@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.cases.stage import project, python, recorded, used
+from tests.cases.stage import gaps, project, python, recorded, used
 from tests.record.running import VESTIGE, last
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the kernel's help is Linux's")
@@ -71,4 +71,4 @@ for name in {names}:
 """
     record = python(project, script)
     assert used(record) == (set(), set())
-    assert record["observation"]["gaps"] == []
+    assert gaps(record) == []

@@ -129,6 +129,7 @@ def test_case_86_what_was_read_before_anybody_looked_is_not_claimed(project: Pat
     assert records(project) == []
 
 
+@pytest.mark.not_under("ptrace")
 def test_case_87_workers_write_parts_and_somebody_joins_them(project: Path) -> None:
     script = """
 import multiprocessing
