@@ -60,6 +60,12 @@ KEYS = (
     Key("records", "choice", '"local"', "commit: git sees records and notes, so that they can be shared", ("local", "commit")),
     Key("catalogue", "switch", "true", "keep a compact copy of each record in your state folder, for files that were moved"),
     Key("observe", "choice", '"auto"', "how file accesses are seen", ("auto", "notify", "ptrace", "preload", "audit", "none")),
+    Key(
+        "metadata",
+        "switch",
+        "false",
+        "note files that a program only asks about (stat, access), too; each such call then costs as much as an open",
+    ),
     Key("variables", "words", "[]", 'further environment variables to record, by name: ["LR", "DATASET"]'),
 )
 _FLAGS = ("inputs", "outputs")
@@ -93,7 +99,7 @@ class Config:
 
     __slots__ = (
         "_origins", "budget", "catalogue", "classify", "dirty", "flags", "hash_limit", "items", "keep", "keep_exclude",
-        "observe", "records", "secrets", "snapshot_limit", "source_limit", "streams", "variables",
+        "metadata", "observe", "records", "secrets", "snapshot_limit", "source_limit", "streams", "variables",
     )  # fmt: skip
 
     keep: int
@@ -108,6 +114,7 @@ class Config:
     records: Literal["local", "commit"]
     catalogue: bool
     observe: str
+    metadata: bool
     variables: tuple[str, ...]
     flags: Flags
     items: tuple[Item, ...]
@@ -179,6 +186,7 @@ _DEFAULTS: tuple[tuple[str, object], ...] = (
     ("records", "local"),
     ("catalogue", True),
     ("observe", "auto"),
+    ("metadata", False),
     ("variables", ()),
     ("flags", Flags()),
     ("items", ()),

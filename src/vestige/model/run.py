@@ -91,6 +91,7 @@ class Observation:
     unreadable: int = 0
     events: int = 0
     raw: Digest | None = None
+    asked: Digest | None = None
     extra: Mapping[str, object] = field(default_factory=nothing)
 
 

@@ -81,6 +81,7 @@ _QUIET: dict[type, frozenset[str]] = {
     Package: frozenset({"installer", "origin", "tags"}),
     CondaPackage: frozenset({"md5", "sha256"}),
     Code: frozenset({"base", "private"}),
+    Observation: frozenset({"asked"}),
 }
 
 

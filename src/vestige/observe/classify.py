@@ -68,6 +68,7 @@ class Follower:
         self._executed: set[str] = set()
         self._wanted: dict[int, File] = {}
         self._dirty: dict[int, File] = {}
+        self._asked: dict[str, tuple[int, int, set[int]]] = {}
         self._absent: dict[str, tuple[int, int, set[int]]] = {}
         self._listings: dict[str, tuple[int, int, set[int]]] = {}
         self._looks: dict[str, set[listings.Look]] = {}
@@ -81,7 +82,7 @@ class Follower:
         self._on: dict[str, Callable[[Event], None]] = {
             "v": self._version, "p": self._processes.seen, "x": self._execute, "r": self._read, "w": self._write,
             "t": self._truncate, "m": self._rename, "l": self._hard_link, "s": self._symbolic_link, "u": self._unlink,
-            "k": self._make_folder, "d": self._list, "a": self._miss, "h": self._hashed, "i": self._inherit,
+            "k": self._make_folder, "d": self._list, "a": self._miss, "q": self._ask, "h": self._hashed, "i": self._inherit,
             "n": self._unused, "c": self._connect, "g": self._gap, "e": self._end,
         }  # fmt: skip
 
@@ -141,6 +142,7 @@ class Follower:
         setting = setting._replace(executed=setting.executed | self._executed)
         judge = Judge(self._names, Rules(setting), roles, self._clock, final, digest, of_directory)
         judge.judge()
+        used = {use.path for uses in (judge.inputs, judge.outputs, judge.software) for use in uses}
         return Conclusion(
             inputs=tuple(judge.inputs),
             outputs=tuple(judge.outputs),
@@ -148,6 +150,7 @@ class Follower:
             processes=tuple(self._processes.all),
             executions=tuple(self._processes.executions),
             absent=_sights({path: sight for path, sight in self._absent.items() if not self._made(path)}),
+            asked=_sights({path: sight for path, sight in self._asked.items() if path not in used and not self._made(path)}),
             listings=self._depended_on(setting),
             network=_sights(self._network),
             gaps=tuple(self._gaps),
@@ -438,6 +441,12 @@ class Follower:
             return
         if self._role(name) not in ("library", "system", "cache"):
             self._see(self._absent, name, event.seq, event.pid)
+
+    def _ask(self, event: Event) -> None:
+        process = self._processes.position(event.pid)
+        name = self._paths.lead(event.path, event.seq, process, noting=False) if event.path else NOTHING
+        if name is not NOTHING and self._role(name) not in ("library", "system", "cache"):
+            self._see(self._asked, name, event.seq, event.pid)
 
     def _connect(self, event: Event) -> None:
         if event.text is not None and not event.flags & _OWN:

@@ -23,7 +23,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-_VERSION = 6
+_VERSION = 7
 _ARCHITECTURES, _CALLS = 3, 512
 _ABSENT, _READ, _TOUCHED, _CREATED = range(4)
 NOBODY_LEFT, OTHERS = -1, -2
@@ -31,7 +31,7 @@ NOBODY_LEFT, OTHERS = -1, -2
 #: The calls that the library knows, in the order of its numbers; all others are 0, and left to Python.
 _KNOWN = (
     "", "open", "openat", "openat2", "creat", "execve", "execveat", "rename", "renameat", "renameat2", "unlink", "unlinkat",
-    "rmdir", "mkdir", "mkdirat",
+    "rmdir", "mkdir", "mkdirat", "sendto",
 )  # fmt: skip
 
 

@@ -116,7 +116,8 @@ class Conclusion(NamedTuple):
     """What a journal comes to.
 
     `inputs` and `outputs` in the roles data, config, code, cache and temporary; `software` are the reads in the roles
-    library and system, which an environment sums up. `absent`: looked for in vain. `dropped` counts by reason.
+    library and system, which an environment sums up. `absent`: looked for in vain. `asked`: neither
+    read nor written, but asked about. `dropped` counts by reason.
     `versions_read`: the run read internals of version control.
     """
 
@@ -126,6 +127,7 @@ class Conclusion(NamedTuple):
     processes: tuple[Process, ...] = ()
     executions: tuple[Execution, ...] = ()
     absent: tuple[Sight, ...] = ()
+    asked: tuple[Sight, ...] = ()
     listings: tuple[Sight, ...] = ()
     network: tuple[Sight, ...] = ()
     gaps: tuple[str, ...] = ()

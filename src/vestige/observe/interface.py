@@ -23,6 +23,7 @@ line is ignored.
 | `k` | directory made | the name | | | null: did not exist | |
 | `d` | directory opened (its names can be listed) | the directory | | 1: once more by the same process | | |
 | `a` | looked for with open(2), and absent | the name | | | | |
+| `q` | asked about, and not opened (only where `metadata` is configured) | the file | | | then | |
 | `h` | digest taken just before a change | the file | | 1: bytes are kept | when hashed | digest; null: over budget |
 | `i` | inherited descriptor that is a regular file | the file | | open(2) flags | at the start | descriptor number |
 | `n` | not read: what it inherited, or opened for both and now empties | the file | | how often it was opened so | | descriptor |

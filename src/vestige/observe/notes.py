@@ -39,6 +39,7 @@ class Notes:
     def __init__(self, journal: int) -> None:
         """`journal` is a descriptor opened for appending."""
         self.absent: Paths = set()
+        self.asked: set[str] = set()
         self.created: Paths = set()
         self.read: Files = set()
         self.touched: Files = set()

@@ -65,25 +65,37 @@ CALLS: Mapping[int, Mapping[int, str]] = {
         86: "link", 265: "linkat", 88: "symlink", 266: "symlinkat", 87: "unlink", 263: "unlinkat", 84: "rmdir",
         83: "mkdir", 258: "mkdirat", 76: "truncate", 59: "execve", 322: "execveat", 42: "connect",
         161: "chroot", 155: "pivot_root", 165: "mount", 429: "move_mount", 308: "setns", 304: "open_by_handle_at",
-        317: "seccomp", 157: "prctl",
+        317: "seccomp", 157: "prctl", 44: "sendto",
+        4: "stat", 6: "lstat", 262: "newfstatat", 332: "statx", 21: "access", 269: "faccessat", 439: "faccessat2",
     },
     I386: {
         5: "open", 295: "openat", 437: "openat2", 8: "creat", 38: "rename", 302: "renameat", 353: "renameat2",
         9: "link", 303: "linkat", 83: "symlink", 304: "symlinkat", 10: "unlink", 301: "unlinkat", 40: "rmdir",
         39: "mkdir", 296: "mkdirat", 92: "truncate", 193: "truncate", 11: "execve", 358: "execveat", 362: "connect",
         61: "chroot", 217: "pivot_root", 21: "mount", 429: "move_mount", 346: "setns", 342: "open_by_handle_at",
-        354: "seccomp", 172: "prctl",
+        354: "seccomp", 172: "prctl", 369: "sendto",
+        106: "stat", 107: "lstat", 195: "stat", 196: "lstat", 300: "newfstatat", 383: "statx", 33: "access", 307: "faccessat",
+        439: "faccessat2",
     },
     AARCH64: {
         56: "openat", 437: "openat2", 38: "renameat", 276: "renameat2", 37: "linkat", 36: "symlinkat", 35: "unlinkat",
         34: "mkdirat", 45: "truncate", 221: "execve", 281: "execveat", 203: "connect",
         51: "chroot", 41: "pivot_root", 40: "mount", 429: "move_mount", 268: "setns", 265: "open_by_handle_at",
-        277: "seccomp", 167: "prctl",
+        277: "seccomp", 167: "prctl", 206: "sendto",
+        79: "newfstatat", 291: "statx", 48: "faccessat", 439: "faccessat2",
     },
 }  # fmt: skip
 
 #: Of a call that does many things, the one that is meant: its first argument.
 ONLY = {"prctl": 22, "seccomp": 1}  # PR_SET_SECCOMP; SECCOMP_SET_MODE_FILTER
+
+#: Calls that ask about a file and do not open it: selected only where the configuration wants to know of them.
+ASKING = frozenset({"stat", "lstat", "newfstatat", "statx", "access", "faccessat", "faccessat2"})
+
+#: Where the flags of a call lie, which may say that it is about a descriptor; and where the address does, if there is one.
+_FLAGS = {"newfstatat": 40, "statx": 32}
+_EMPTY_PATH = 0x1000
+_ADDRESS = {"sendto": 48}
 
 #: ptrace(2) itself, which a tracer wants to know of: whom it traces nobody else can.
 TRACES = {X86_64: 101, I386: 26, AARCH64: 117}
@@ -94,12 +106,13 @@ _SECCOMP = {"x86_64": 317, "aarch64": 277}
 _X32 = 0x40000000
 
 
-def program(machine: str, *, traced: bool = False) -> bytes:
+def program(machine: str, *, traced: bool = False, metadata: bool = False) -> bytes:
     """The filter for a machine (`os.uname().machine`), as the kernel's array of instructions.
 
     `traced`: a tracer is stopped for, not a listener told; it can ask for the position of the architecture in `CALLS`.
+    `metadata`: the calls that ask about a file are selected, too.
     """
-    load, jump_equal, jump_at_least, give = 0x20, 0x15, 0x35, 0x06
+    load, jump_equal, jump_at_least, jump_if_set, give = 0x20, 0x15, 0x35, 0x45, 0x06
     code: list[tuple[int, int, int, int]] = [(load, 0, 0, 4)]
     sections = []
     for architecture in _NATIVE[machine]:
@@ -108,11 +121,20 @@ def program(machine: str, *, traced: bool = False) -> bytes:
         if architecture == X86_64:
             section += [(jump_at_least, 0, 1, _X32), (give, 0, 0, _ERRNO | errno.ENOSYS)]
         section += [(jump_equal, 0, 1, _DENIED[architecture]), (give, 0, 0, _ERRNO | errno.ENOSYS)]
-        calls = CALLS[architecture]
-        for number, value in ((number, ONLY[call]) for number, call in sorted(calls.items()) if call in ONLY):
-            first = [(load, 0, 0, 16), (jump_equal, 1, 0, value), (give, 0, 0, _ALLOW), (give, 0, 0, ask)]
-            section += [(jump_equal, 0, len(first), number), *first]
-        numbers = sorted(number for number, call in calls.items() if call not in ONLY)
+        calls = {number: call for number, call in CALLS[architecture].items() if metadata or call not in ASKING}
+        answers = [(give, 0, 0, _ALLOW), (give, 0, 0, ask)]
+        for number, call in sorted(calls.items()):
+            if call in ONLY:
+                first = [(load, 0, 0, 16), (jump_equal, 1, 0, ONLY[call])]
+            elif call in _FLAGS:
+                first = [(load, 0, 0, _FLAGS[call]), (jump_if_set, 0, 1, _EMPTY_PATH)]
+            elif call in _ADDRESS:
+                at = _ADDRESS[call]
+                first = [(load, 0, 0, at), (jump_equal, 0, 3, 0), (load, 0, 0, at + 4), (jump_equal, 0, 1, 0)]
+            else:
+                continue
+            section += [(jump_equal, 0, len(first) + 2, number), *first, *answers]
+        numbers = sorted(number for number, call in calls.items() if not (call in ONLY or call in _FLAGS or call in _ADDRESS))
         numbers += [TRACES[architecture]] if traced else []
         for position, number in enumerate(numbers):
             section.append((jump_equal, len(numbers) - position, 0, number))
@@ -139,28 +161,28 @@ def supported() -> bool:
     return sys.platform == "linux" and os.uname().machine in _NATIVE
 
 
-def install() -> int:
+def install(*, metadata: bool = False) -> int:
     """Put the filter on this process, for ever; returns the listener.
 
     Raises RefusedError: EBUSY where a listener is above us already, EPERM, EINVAL or ENOSYS where the kernel or a sandbox
     forbids it.
     """
-    return _put_on((_NEW_LISTENER | _WAIT_KILLABLE, _NEW_LISTENER))
+    return _put_on((_NEW_LISTENER | _WAIT_KILLABLE, _NEW_LISTENER), metadata=metadata)
 
 
-def install_traced() -> None:
+def install_traced(*, metadata: bool = False) -> None:
     """Put the filter on this process, for ever, so that selected calls stop for its tracer; without one they fail.
 
     Raises RefusedError.
     """
-    _put_on((0,), traced=True)
+    _put_on((0,), traced=True, metadata=metadata)
 
 
-def _put_on(tries: tuple[int, ...], *, traced: bool = False) -> int:
+def _put_on(tries: tuple[int, ...], *, traced: bool = False, metadata: bool = False) -> int:
     if not supported():
         raise RefusedError(errno.ENOSYS)
     machine = os.uname().machine
-    code = program(machine, traced=traced)
+    code = program(machine, traced=traced, metadata=metadata)
     text = ctypes.create_string_buffer(code, len(code))
     filter_ = ctypes.create_string_buffer(struct.pack("=H6xQ", len(code) // 8, ctypes.addressof(text)))
     libc = ctypes.CDLL(None, use_errno=True)
@@ -222,7 +244,7 @@ def tell(socket: int, variables: Mapping[str, str], *, traced: bool = False) -> 
         data = data[os.write(socket, data) :]
 
 
-def obey(socket: int, environ: dict[str, str]) -> None:
+def obey(socket: int, environ: dict[str, str], *, metadata: bool = False) -> None:
     """In a child that got no listener: do what the watcher says, until it lets us go on. Opens nothing."""
     while len(head := os.read(socket, _TOLD.size)) == _TOLD.size:
         kind, left = _TOLD.unpack(head)
@@ -235,7 +257,7 @@ def obey(socket: int, environ: dict[str, str]) -> None:
         if kind == b"g":
             return
         try:
-            install_traced()
+            install_traced(metadata=metadata)
         except RefusedError as refused:
             os.write(socket, refused.errno.to_bytes(2, "little"))
         else:

@@ -67,6 +67,8 @@ _MEANINGS: Mapping[str, tuple[Any, ...]] = {
     "unlink": ("unlink", (0, None)), "unlinkat": ("unlink", (1, 0)), "rmdir": ("unlink", (0, None)),
     "mkdir": ("mkdir", (0, None)), "mkdirat": ("mkdir", (1, 0)),
     "link": ("link", (0, None), (1, None)), "linkat": ("link", (1, 0), (3, 2)),
+    "stat": ("ask", (0, None)), "lstat": ("ask", (0, None)), "newfstatat": ("ask", (1, 0)), "statx": ("ask", (1, 0)),
+    "access": ("ask", (0, None)), "faccessat": ("ask", (1, 0)), "faccessat2": ("ask", (1, 0)),
     "symlink": ("symlink", (1, None)), "symlinkat": ("symlink", (2, 1)), "truncate": ("truncate", (0, None)),
 }  # fmt: skip
 
@@ -210,8 +212,10 @@ class Watch:
             return self._symlink(thread, self.callers.text(thread, a[0]), paths[0])
         if meaning == "truncate":
             return self._truncate(message, thread, paths[0])
-        if meaning == "connect":
-            return self._connect(thread, a[0], a[1], a[2])
+        if meaning == "ask":
+            return self._ask(thread, paths[0])
+        if meaning in ("connect", "sendto"):
+            return self._connect(thread, a[0], *(a[1:3] if meaning == "connect" else a[4:6]))
         if call == "open_by_handle_at" and (path := self.callers.by_handle(thread, a[0], a[1])) is not None:
             return self._open(message, thread, path, a[2])
         self._escape(call, thread, a)
@@ -316,6 +320,21 @@ class Watch:
             if again:  # a third time tells nothing new
                 self.notes.opened(thread, path, None)
             self.note("d", self.notes.process(thread), path, flags=int(again))
+        return True
+
+    def _ask(self, thread: int, path: str) -> bool:
+        if path.startswith(_PSEUDO) or path in self.notes.asked:
+            return True
+        try:
+            found = os.stat(path)
+        except OSError as error:
+            if error.errno in (errno.ENOENT, errno.ENOTDIR) and path not in self.notes.absent and _lstat(path) is None:
+                self.notes.absent.add(path)
+                self.note("a", self.notes.process(thread), path)
+            return True
+        if found.st_mode & 0o170000 == stat.S_IFREG:
+            self.notes.asked.add(path)
+            self.note("q", self.notes.process(thread), path, signature=found)
         return True
 
     def _make_folder(self, thread: int, path: str) -> bool:

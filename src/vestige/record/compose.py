@@ -41,6 +41,7 @@ class Parts:
     lost: int = 0
     raw: Digest | None = None
     absent: Digest | None = None
+    asked: Digest | None = None
     listings: Digest | None = None
     streams: Mapping[str, Stream] = field(default_factory=dict)
     stdin: Stdin | None = None
@@ -104,6 +105,7 @@ def compose(parts: Parts) -> Run:
             lost=parts.lost,
             events=conclusion.events,
             raw=parts.raw,
+            asked=parts.asked,
         ),
         absent=parts.absent,
         listings=parts.listings,

@@ -42,6 +42,7 @@ def needed(run: Run) -> Iterator[tuple[str, Digest]]:
         "environment": run.environment,
         "machine": run.machine,
         "list of absent files": run.absent,
+        "list of files asked about": run.observation.asked if run.observation else None,
         "list of listed folders": run.listings,
         "journal": run.observation.raw if run.observation else None,
         **{name: stream.digest for name, stream in run.streams.items()},

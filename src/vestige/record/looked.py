@@ -21,6 +21,7 @@ _FOLDERS = 1000
 _NAMES = 10_000
 _ALL = 100_000
 _ABSENT = 1000
+_ASKED = 10_000
 
 
 def names_in(folder: str) -> list[str] | None:
@@ -74,6 +75,11 @@ def absent(conclusion: Conclusion, root: str) -> list[str]:
         if sight.what.startswith(top) or os.path.dirname(sight.what) in folders
     ]
     return found[:_ABSENT]
+
+
+def asked(conclusion: Conclusion, root: str) -> list[str]:
+    """Files that were there, and of which the run has only asked how large or how old they are, or whether they are there."""
+    return [relative(sight.what, root) for sight in conclusion.asked[:_ASKED]]
 
 
 def _escaped(entry: dict[str, object]) -> dict[str, object]:

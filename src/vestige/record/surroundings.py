@@ -274,7 +274,7 @@ def _redacted(data: bytes) -> bytes:
     return redaction.redact_stream(data, redaction.known_values(os.environ))
 
 
-def gaps(method: str, folder: str, lost: int = 0) -> tuple[str, ...]:
+def gaps(method: str, folder: str, lost: int = 0, *, metadata: bool = False) -> tuple[str, ...]:
     """What this way of observing cannot see, in one line each; and that so many events could not be written down."""
     found = []
     if method == "audit":
@@ -289,6 +289,8 @@ def gaps(method: str, folder: str, lost: int = 0) -> tuple[str, ...]:
         found.append(preload.GAP)
     if method in ("notify", "ptrace", "preload", "outer") and not os.path.exists(os.path.join(folder, "closed.json")):
         found.append("the watcher was killed: what happened after that was not seen")
+    if metadata and method in ("preload", "audit", "none"):
+        found.append("files that programs only asked about were not seen, though the configuration wants them (metadata)")
     if lost:
         found.append(f"there was no room to write down {lost:,} of the things that happened: files may be missing")
     return tuple(found)

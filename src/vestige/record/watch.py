@@ -187,7 +187,7 @@ def _command(
     try:
         prepare = None
         if begun is not None and options.observe != "none":
-            prepare = lambda: _install(socket, begun, environ, listens=_listens(program, options, begun))  # noqa: E731
+            prepare = lambda: _install(socket, begun, environ, options, listens=_listens(program, options, begun))  # noqa: E731
         steps = [step for step in (options.confine, prepare) if step is not None]
         child.execute(program, argv, environ, standard, steps=steps, report=control, cwd=options.cwd, umask=options.umask)
     finally:
@@ -206,12 +206,12 @@ def _gains(program: str, options: Options) -> bool:
     return os.geteuid() != 0 and child.gains_privileges(os.path.join(options.cwd or "", program))
 
 
-def _install(socket: int, begun: Begun, environ: dict[str, str], *, listens: bool) -> None:
+def _install(socket: int, begun: Begun, environ: dict[str, str], options: Options, *, listens: bool) -> None:
     """In the child: put the filter on, and hand the listener to the watcher; where that is refused, do as it says."""
     number = 0
     if listens:
         try:
-            listener = notify.install()
+            listener = notify.install(metadata=options.config.metadata)
         except notify.RefusedError as refused:
             number = refused.errno
         else:
@@ -220,7 +220,7 @@ def _install(socket: int, begun: Begun, environ: dict[str, str], *, listens: boo
             os.close(listener)
             return
     notify.send_refusal(socket, number)
-    notify.obey(socket, environ)
+    notify.obey(socket, environ, metadata=options.config.metadata)
 
 
 def _agree(socket: int, ground: Ground, begun: Begun, program: str, environ: dict[str, str], options: Options) -> None:

@@ -293,6 +293,23 @@ static enum verdict execute_call(struct work *work, uint32_t thread, const struc
     return GO_ON;
 }
 
+/* Sent to an address: Python looks who that is, once of each process. */
+static enum verdict send_call(struct work *work, uint32_t thread, uint64_t address, uint64_t length) {
+    struct watcher *watcher = work->watcher;
+    char bytes[128];
+    size_t size = length < sizeof bytes ? (size_t)length : sizeof bytes;
+    if (!size || memory(thread, address, bytes, size) != (ssize_t)size)
+        return LEAVE;
+    struct process process = process_of(work, thread, false);
+    uint64_t key = hash_of(bytes, size, ~(uint64_t)process.serial);
+    pthread_mutex_lock(&watcher->lock);
+    bool known = find(&watcher->seen, key) != NULL;
+    if (!known)
+        put(&watcher->seen, key, 1);
+    pthread_mutex_unlock(&watcher->lock);
+    return known ? GO_ON : LEAVE;
+}
+
 static enum call call_of(const struct watcher *watcher, const struct message *message) {
     for (size_t at = 0; at < ARCHITECTURES; at++)
         if (watcher->architectures[at] == message->architecture)
@@ -356,6 +373,8 @@ enum verdict look(struct work *work, const struct message *message) {
     case MKDIRAT:
         READ_PATH(one, a[1], a[0]);
         return mkdir_call(work, thread, one);
+    case SENDTO:
+        return send_call(work, thread, a[4], a[5]);
     case IGNORED:
         return GO_ON;
     case OTHER:

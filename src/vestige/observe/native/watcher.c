@@ -14,7 +14,7 @@
 
 #include "watcher.h"
 
-enum { VERSION = 6 };
+enum { VERSION = 7 };
 
 EXPORT int vestige_version(void) { return VERSION; }
 

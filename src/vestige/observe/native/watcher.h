@@ -70,7 +70,7 @@ enum { PAGE = 4096, LONGEST = 3 * PAGE, LINE = 1 << 18, WORDS = 4096, ARGUMENTS 
 /* What a call is; the numbers are handed over by Python, so that they are written down once. */
 enum call {
     OTHER, OPEN, OPENAT, OPENAT2, CREAT, EXECVE, EXECVEAT, RENAME, RENAMEAT, RENAMEAT2, UNLINK, UNLINKAT, RMDIR, MKDIR,
-    MKDIRAT, IGNORED,
+    MKDIRAT, SENDTO, IGNORED,
 };
 
 struct process {
