@@ -148,6 +148,23 @@ main()
     assert not loaded & {"vestige.observe.ladder", "vestige.observe.ptrace", "vestige.record.descent"}
 
 
+@pytest.mark.parametrize("wanted", ["auto", "audit"])
+def test_privileges_that_an_attempt_has_taken_from_the_run_are_named(folder: Path, wanted: str) -> None:
+    """Behind a filter of root's, as in a container: an ordinary user must promise not to gain any before a filter is tried."""
+    script = "grep NoNewPrivs /proc/self/status > out"
+    inside = ["unshare", "--user", "--map-user=1000", *VESTIGE, "run", "--observe", wanted, "--", "sh", "-c", script]
+    done = subprocess.run(
+        ["unshare", "--user", "--map-root-user", sys.executable, REFUSING, "tracing", *inside],
+        cwd=folder, capture_output=True, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, b"")
+    method, _, gaps = observation(last(folder))
+    tried = wanted == "auto"
+    assert method == ("preload" if tried else "audit")
+    assert (folder / "out").read_text().split()[1] == str(int(tried))
+    assert (ladder.DEPRIVED in gaps) == tried
+
+
 # -- tracing ---------------------------------------------------------------------------------------------------------------
 
 

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 RUNGS = ("notify", "ptrace", "preload", "audit")
 
 _GAINS = "the command gains privileges (setuid), which a filter or a tracer would keep from it"
+#: Of a run that was to be filtered first, by an ordinary user.
+DEPRIVED = "no_new_privs was set before a listener was refused: setuid programs gained no privileges in this run"
 _YAMA = "/proc/sys/kernel/yama/ptrace_scope"
 _SANDBOX = "in a container: --security-opt seccomp=unconfined, or a profile that allows seccomp(2)"
 
@@ -142,11 +144,21 @@ def preload_refused() -> Refusal | None:
 
 def traced_by() -> int:
     """The number of the process that traces this one; 0 where none does."""
+    return _status("self", b"TracerPid:")
+
+
+def deprived(process: int) -> bool:
+    """Whether neither a process nor what it starts can gain privileges any more (no_new_privs)."""
+    return _status(process, b"NoNewPrivs:") > 0
+
+
+def _status(process: int | str, key: bytes) -> int:
+    """A number that the kernel tells of a process; 0 where it does not."""
     try:
-        with open("/proc/self/status", "rb", 0) as file:
-            for line in file.read(1024).split(b"\n"):
-                if line.startswith(b"TracerPid:"):
-                    return int(line[10:])
+        with open(f"/proc/{process}/status", "rb", 0) as file:
+            for line in file.read(4096).split(b"\n"):
+                if line.startswith(key):
+                    return int(line[len(key) :])
     except (OSError, ValueError):
         pass
     return 0

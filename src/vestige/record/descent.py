@@ -48,11 +48,13 @@ def descend(
             _tell(socket, {"VESTIGE_JOURNAL": begun.folder})
             return
         if found.rung == "preload" and _put_before(ground, begun, program, environ, options):
+            _say_if_deprived(ground, begun)
             _tell(socket, {"VESTIGE_JOURNAL": begun.folder, **preload.environment(environ, begun.folder, program)})
             return
         if found.rung == "audit":
             break
         failed += (found.rung,)
+    _say_if_deprived(ground, begun)
     try:
         variables = _prepared(begun, environ)
     except OSError:
@@ -116,6 +118,22 @@ def _put_before(ground: Ground, begun: Begun, program: str, environ: Mapping[str
         return False
     ground.gaps = tuple(one for one in (preload.examined(program)[1],) if one is not None)
     return True
+
+
+def _say_if_deprived(ground: Ground, begun: Begun) -> None:
+    """What was tried before may have set no_new_privs, without which an ordinary user gets no filter; it stays set."""
+    if ladder.deprived(ground.command) and not ladder.deprived(os.getpid()):
+        _note(begun, journal_line("g", text=ladder.DEPRIVED))
+
+
+def _note(begun: Begun, line: str) -> None:
+    """A line of the journal, before anybody watches; a full disk loses it."""
+    try:
+        descriptor = os.open(os.path.join(begun.folder, "events.jsonl"), os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
+        os.write(descriptor, line.encode("ascii"))
+        os.close(descriptor)
+    except OSError:
+        pass
 
 
 def _tell(socket: int, variables: dict[str, str], *, traced: bool = False) -> None:
