@@ -8,6 +8,7 @@ from tests.cases.rungs import rungs
 
 MARKS = (
     "either_watcher: under the compiled watcher, and under the one in Python",
+    "under(rung, …): under these alone",
     "also_under(rung, …): where the page does not say yes, and the test says what is seen",
     "not_under(rung, …): where another test of the same case shows what the page says",
 )

@@ -47,6 +47,9 @@ def sees(case: int, rung: str) -> bool:
 
 def rungs(function: pytest.Function | pytest.FunctionDefinition) -> Iterator[str]:
     """The rungs under which a test is run."""
+    if (alone := function.get_closest_marker("under")) is not None:
+        yield from alone.args
+        return
     told = re.match(r"test_case_(\d+)(?:_and_(\d+))?", function.name)
     numbers = [int(one) for one in told.groups() if one] if told else []
     also = {rung for mark in function.iter_markers("also_under") for rung in mark.args}
