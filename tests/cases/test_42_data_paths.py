@@ -103,6 +103,7 @@ int main(void) {
 """
 
 
+@pytest.mark.also_under("ptrace")
 def test_case_45_io_uring_is_denied_and_the_record_says_so(project: Path) -> None:
     record = recorded(project, c_program(project, URING))
     assert "io_uring_setup" in record["observation"]["denied"]
@@ -146,6 +147,7 @@ open("out", "wb").write(os.read(array.array("i", data)[0], 1000))
 """
 
 
+@pytest.mark.also_under("ptrace", "preload")
 def test_case_47_a_descriptor_from_outside_of_the_run_is_a_gap(project: Path) -> None:
     name = f"vestige-test-{os.getpid()}"
     with socket.socket(socket.AF_UNIX) as server, (project / "in").open() as file:
