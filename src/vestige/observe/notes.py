@@ -52,6 +52,7 @@ class Notes:
         self._changed: dict[str | File, int] = {}
         self._generation = self._everything = 0
         self._lost = 0
+        self._torn = False  # the journal ends within a line, since there was no room
 
     @property
     def lost(self) -> int:
@@ -159,12 +160,15 @@ class Notes:
             lines = self._lines[:]
             del self._lines[: len(lines)]  # the list stays the same: another thread may be about to append to it
             if lines:
-                data = "".join(lines).encode("ascii")
+                whole = data = ("\n" if self._torn else "").encode() + "".join(lines).encode("ascii")
                 try:
                     while data:
                         data = data[os.write(self._journal, data) :]
+                    self._torn = False
                 except OSError:
-                    self._lost += len(lines)
+                    self._lost += min(data.count(b"\n"), len(lines))
+                    written = whole[: len(whole) - len(data)]
+                    self._torn = not written.endswith(b"\n") if written else self._torn
 
 
 def of_the_loader(path: str) -> bool:

@@ -5,11 +5,14 @@
 /* The journal is brought to the file. A disk that is full loses lines, never the program. Holding the lock. */
 void flush(struct watcher *watcher) {
     size_t at = 0, length = watcher->shared->pending;
+    if (length && watcher->torn && write(watcher->journal, "\n", 1) == 1)
+        watcher->torn = false; /* there is room again: what follows begins on a line of its own */
     while (at < length) {
         ssize_t written = write(watcher->journal, watcher->lines + at, length - at);
         if (written < 0) {
             if (errno == EINTR)
                 continue;
+            watcher->torn |= at && watcher->lines[at - 1] != '\n';
             for (; at < length; at++)
                 watcher->lost += watcher->lines[at] == '\n';
             break;

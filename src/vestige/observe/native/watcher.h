@@ -91,6 +91,7 @@ struct shared {
 struct watcher {
     int listener, journal, wake;
     bool snapshot_due;
+    bool torn; /* the journal ends within a line, since there was no room */
     atomic_bool parted;
     uint32_t self;
     uid_t user;
