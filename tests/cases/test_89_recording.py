@@ -23,7 +23,7 @@ def test_case_89_a_program_that_removes_the_store_ends_as_without_us(project: Pa
 
 @pytest.mark.not_under("ptrace", "preload")
 def test_case_89_a_program_that_cleans_the_folder_ends_as_without_us(project: Path) -> None:
-    ends_as_without_us(project, "git init -q . && git clean -qfdx -e in")
+    ends_as_without_us(project, "git init -q . && git clean -qfdx -e in -e vestige.toml")
 
 
 def ends_as_without_us(project: Path, line: str) -> None:
