@@ -35,7 +35,7 @@ RECORDER = {
     "vestige.model.": "code environment files gitformat machine plain run secret_names sha1 shape summary values wire",
     "vestige.observe.": "classify conclusion declared directories escapes interface judge lifecycle listings paths "
     "processes roles",
-    "vestige.record.": "code compose context cores digests keeping leftovers looked recorder surroundings tail",
+    "vestige.record.": "code compose context cores digests keeping leftovers looked recorder said surroundings tail",
     "vestige.store.": "code journal ledger records treelist",
 }
 RECORDER_OTHERS = "_collections _sha1 blake3 blake3.blake3 itertools resource zlib"

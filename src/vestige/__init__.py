@@ -13,6 +13,12 @@ if TYPE_CHECKING:
     from vestige.model.files import FileUse
     from vestige.model.lineage import Lineage
     from vestige.model.run import Run
+    from vestige.script.figures import plot
+    from vestige.script.monitor import monitor
+    from vestige.script.output import initialize, start
+    from vestige.script.values import log, record
+
+    output_dir: str
 
 _PUBLIC = {
     "open": "vestige.api",
@@ -21,18 +27,41 @@ _PUBLIC = {
     "FileUse": "vestige.model.files",
     "Lineage": "vestige.model.lineage",
     "VestigeError": "vestige.errors",
+    "initialize": "vestige.script.output",
+    "start": "vestige.script.output",
+    "monitor": "vestige.script.monitor",
+    "log": "vestige.script.values",
+    "record": "vestige.script.values",
+    "plot": "vestige.script.figures",
 }
 
-__all__ = ["FileUse", "Lineage", "Project", "Run", "VestigeError", "__version__", "open"]
+__all__ = [
+    "FileUse",
+    "Lineage",
+    "Project",
+    "Run",
+    "VestigeError",
+    "__version__",
+    "initialize",
+    "log",
+    "monitor",
+    "open",
+    "output_dir",
+    "plot",
+    "record",
+    "start",
+]
 
 
 def __getattr__(name: str) -> object:
+    from importlib import import_module
+
+    if name == "output_dir":  # asked anew each time: the working directory may be another
+        return import_module("vestige.script.output").output_dir()
     try:
         module = _PUBLIC[name]
     except KeyError:
         raise AttributeError(f"module 'vestige' has no attribute {name!r}") from None
-    from importlib import import_module
-
     value = getattr(import_module(module), name)
     globals()[name] = value
     return value
@@ -40,3 +69,19 @@ def __getattr__(name: str) -> object:
 
 def __dir__() -> list[str]:
     return sorted(__all__)
+
+
+def _join() -> None:
+    """A worker of a program that records itself tells of itself from its first import of this on."""
+    import sys
+
+    if "multiprocessing" not in sys.modules:
+        return
+    from importlib import import_module
+    from os import environ
+
+    if "VESTIGE_WORKER" in environ:
+        import_module("vestige.script.session").session().join_or_begin(None)
+
+
+_join()

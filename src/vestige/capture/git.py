@@ -30,6 +30,7 @@ _SET = {
 _QUIET = ("core.hooksPath=/dev/null", "core.fsmonitor=false", "gc.auto=0", "maintenance.auto=false")
 #: Below this many bytes of index, threads cost more than they save.
 _SMALL_INDEX = 1 << 20
+_EMPTY_TREE = "4b825dc642cb6eb9a060e54bf8d69288fbee4904"
 
 
 class GitError(Exception):
@@ -115,6 +116,33 @@ def at(top: str) -> Repository | None:
 
 def status(program: Program, repository: Repository, inside: str, configuration: gitconfig.Configuration) -> Status:
     """The state of the work tree, or of the folder `inside` it. Raises GitError."""
+    settings = _settings(repository, configuration)
+    arguments = ["status", "--porcelain=v2", "--branch", "-z", "-uall"]
+    arguments += ["--no-renames", "--no-ahead-behind", "--ignore-submodules=dirty"]
+    if inside:
+        arguments += ["--", inside]
+    out, said = _ask(program, repository, settings, arguments)
+    found = _parse(out)
+    found.warnings = _warnings(said)
+    return found
+
+
+def diff(program: Program, repository: Repository, configuration: gitconfig.Configuration) -> bytes:
+    """What is changed of what is tracked, staged or not, as `git apply` takes it, whatever the user's configuration. Raises
+    GitError."""
+    commit = head(repository)[0]
+    arguments = ["diff", "--binary", "--full-index", "--no-renames", "--no-ext-diff", "--no-textconv", "--no-color"]
+    arguments += ["--src-prefix=a/", "--dst-prefix=b/", "--unified=3", "--diff-algorithm=default", "--ignore-submodules=dirty"]
+    settings = [
+        *_settings(repository, configuration),
+        "diff.suppressBlankEmpty=false",
+        "diff.orderFile=/dev/null",
+        "core.quotePath=true",
+    ]
+    return _ask(program, repository, settings, [*arguments, commit or _EMPTY_TREE, "--"])[0]
+
+
+def _settings(repository: Repository, configuration: gitconfig.Configuration) -> list[str]:
     settings = [f"safe.directory={repository.top}"]
     try:
         if os.stat(repository.index).st_size < _SMALL_INDEX:
@@ -125,14 +153,7 @@ def status(program: Program, repository: Repository, inside: str, configuration:
         if "=" in name or "\n" in name:
             raise GitError(f"the filter '{name}' cannot be switched off")
         settings += [f"filter.{name}.clean=", f"filter.{name}.process=", f"filter.{name}.required=false"]
-    arguments = ["status", "--porcelain=v2", "--branch", "-z", "-uall"]
-    arguments += ["--no-renames", "--no-ahead-behind", "--ignore-submodules=dirty"]
-    if inside:
-        arguments += ["--", inside]
-    out, said = _ask(program, repository, settings, arguments)
-    found = _parse(out)
-    found.warnings = _warnings(said)
-    return found
+    return settings
 
 
 def listed(program: Program, repository: Repository) -> list[tuple[bytes, int, str, int, str]]:

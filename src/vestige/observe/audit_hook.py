@@ -38,7 +38,7 @@ _O_ACCMODE = os.O_RDONLY | os.O_WRONLY | os.O_RDWR
 _BLIND = frozenset({"-I", "-E", "-S", "-IS", "-ES", "-sE", "-Es"})
 
 
-class _Journal:
+class Journal:
     """A descriptor of its own, high up where programs do not look, checked before each use: a program that closes all
     descriptors gives our number to a file of its own."""
 
@@ -80,7 +80,7 @@ class _Journal:
         me = os.getpid()
         if me != self.pid:
             forked, self.pid = bool(self.pid), me
-            self.note("p", other="again" if forked else None, flags=os.getppid(), text=_name())
+            self.note("p", other="again" if forked else None, flags=os.getppid(), text=program_name())
         five = "null" if found is None else _five(found)
         line = f'["{op}",{_now()},{me if pid is None else pid},{_field(path)},{_field(other)},{flags},{five}'
         if text is not None:
@@ -98,10 +98,10 @@ class _Journal:
         os.write(self.fd, line)
 
 
-class _Hook:
+class Hook:
     """What is told of each audit event that names a file, a program or an endpoint."""
 
-    def __init__(self, journal: _Journal) -> None:
+    def __init__(self, journal: Journal) -> None:
         self.journal = journal
         self.note = journal.note
         self.told: set[object] = set()
@@ -146,16 +146,17 @@ class _Hook:
             return
         if len(os.fsencode(path)) >= _LONGEST:
             if self.once("long"):
-                self.note("g", text=f"{_name()} used a path of more than 4,096 bytes, and perhaps more: no call leads to it")
+                long = "used a path of more than 4,096 bytes, and perhaps more: no call leads to it"
+                self.note("g", text=f"{program_name()} {long}")
             return
         if flags & _O_PATH:
             return
         if not flags and isinstance(mode, str):
             flags = _flags_of(mode)
         if flags & (_O_ACCMODE | os.O_CREAT | os.O_TRUNC) and flags & (_O_ACCMODE | os.O_TRUNC):
-            self.opened_to_write(path, flags, _stat(given))
+            self.opened_to_write(path, flags, stat_of(given))
         else:
-            self.opened_to_read(path, flags, _stat(given), looked_for=mode is not None)
+            self.opened_to_read(path, flags, stat_of(given), looked_for=mode is not None)
 
     def opened_to_read(self, path: str, flags: int, found: os.stat_result | None, *, looked_for: bool = True) -> None:
         if found is None:
@@ -186,7 +187,7 @@ class _Hook:
     def library(self, given: object) -> None:
         path = _absolute(given) if isinstance(given, (str, bytes)) else None
         if path is not None and os.sep in str(given):
-            self.opened_to_read(path, os.O_RDONLY, _stat(path), looked_for=False)
+            self.opened_to_read(path, os.O_RDONLY, stat_of(path), looked_for=False)
 
     def database(self, given: object) -> None:
         flags = os.O_RDWR | os.O_CREAT
@@ -242,7 +243,7 @@ class _Hook:
 
     def truncate(self, given: object, _: int) -> None:
         path = _absolute(given)
-        found = None if path is None else _stat(path)
+        found = None if path is None else stat_of(path)
         if found is not None:
             self.note("t", path, found=found)
 
@@ -271,7 +272,7 @@ class _Hook:
         """This interpreter, as an execution: nobody else tells of it."""
         argv = list(getattr(sys, "orig_argv", ())) or _command_line()
         if sys.executable:
-            self.note("x", sys.executable, _cwd(), found=_stat(sys.executable), text=_words(argv))
+            self.note("x", sys.executable, working_folder(), found=stat_of(sys.executable), text=words_of(argv))
 
     def spawn(self, program: object, args: object, _: object, environ: object) -> None:
         argv = [os.fsdecode(word) for word in args] if isinstance(args, (list, tuple)) else [str(args)]
@@ -289,22 +290,22 @@ class _Hook:
 
     def execute(self, program: object, args: Any, environ: object) -> None:
         path = _absolute(program)
-        found = None if path is None else _stat(path)
+        found = None if path is None else stat_of(path)
         if path is None or found is None:
             return
         argv = [os.fsdecode(word) for word in args]
         if not _tells_itself(path, argv, environ):
-            self.note("x", path, _cwd(), found=found, text=_words(argv))
+            self.note("x", path, working_folder(), found=found, text=words_of(argv))
             self.unobserved(path)
 
     def started(self, program: str, argv: list[str], environ: object) -> None:
         """A child that does not tell of itself. Its number is not known here."""
         path = program if os.sep in program else _search(program)
         path = None if path is None else _absolute(path)
-        found = None if path is None else _stat(path)
+        found = None if path is None else stat_of(path)
         if path is None or found is None or _tells_itself(path, argv, environ):
             return
-        self.note("x", path, _cwd(), flags=os.getpid(), found=found, text=_words(argv), pid=0)
+        self.note("x", path, working_folder(), flags=os.getpid(), found=found, text=words_of(argv), pid=0)
         self.unobserved(path)
 
     def unobserved(self, path: str) -> None:
@@ -353,7 +354,7 @@ def _followed(path: str) -> str:
     return target if target.startswith("/") else path
 
 
-def _stat(path: Any) -> os.stat_result | None:
+def stat_of(path: Any) -> os.stat_result | None:
     try:
         return os.stat(path)
     except (OSError, ValueError):
@@ -367,7 +368,7 @@ def _lstat(path: str | None) -> os.stat_result | None:
         return None
 
 
-def _cwd() -> str | None:
+def working_folder() -> str | None:
     try:
         return os.getcwd()
     except OSError:
@@ -405,7 +406,7 @@ def _command_line() -> list[str]:
         return [sys.executable]
 
 
-def _name() -> str:
+def program_name() -> str:
     return os.path.basename(sys.executable or "python")[:15]
 
 
@@ -420,7 +421,7 @@ def _five(found: os.stat_result) -> str:
     return f"[{found.st_size},{found.st_mtime_ns},{found.st_ctime_ns},{found.st_ino},{found.st_dev}]"
 
 
-def _words(argv: list[str]) -> str:
+def words_of(argv: list[str]) -> str:
     return "[" + ",".join(_quoted(word.encode("utf-8", "replace").decode("utf-8")) for word in argv) + "]"
 
 
@@ -445,7 +446,7 @@ def begin() -> None:
     if not path:
         return
     try:
-        hook = _Hook(_Journal(path))
+        hook = Hook(Journal(path))
         hook.announce()
         sys.addaudithook(hook)
     except Exception:  # an old Python, a journal that is gone: nothing can be told

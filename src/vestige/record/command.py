@@ -73,6 +73,7 @@ def _run(program: str, argv: Sequence[str], environ: dict[str, str], options: Op
         environ["VESTIGE_RUN_ID"] = begun.id
         environ["VESTIGE_RUN_NAME"] = begun.name or begun.id[-8:]
         environ["VESTIGE_RUN_DIR"] = begun.folder
+        environ.pop("VESTIGE_WORKER", None)  # of a script around us, whose workers tell of themselves
     for stream in (sys.stdout, sys.stderr):
         if stream is not None:  # None where it is closed
             stream.flush()

@@ -48,6 +48,8 @@ class Parts:
     kept: Callable[[Digest | None], bool] = lambda _: False
     recovered: bool = False
     recording_seconds: float | None = None
+    values: Mapping[str, object] = field(default_factory=dict)
+    function: Mapping[str, object] | None = None
     problems: tuple[str, ...] = ()
 
 
@@ -81,6 +83,7 @@ def compose(parts: Parts) -> Run:
         redactions=redactions,
         executable=context.executable,
         script=context.script,
+        function=parts.function,
         cwd=started.get("cwd") or ".",
         umask=started.get("umask"),
         exit_code=code,
@@ -107,6 +110,7 @@ def compose(parts: Parts) -> Run:
             raw=parts.raw,
             asked=parts.asked,
         ),
+        values=parts.values,
         absent=parts.absent,
         listings=parts.listings,
         network=tuple(_contact(one) for one in parts.contacts),

@@ -44,6 +44,11 @@ class Context:
         except OSError as error:
             self.problems.append(f"the journal cannot be written: {error.strerror}")
 
+    def take_surroundings(self, other: Context) -> None:
+        """What another run of the same process has found: the machine does not change in between."""
+        for name in ("machine", "job", "variables", "other_variables", "redactions", "limits", "script", "executable"):
+            setattr(self, name, getattr(other, name))
+
     @classmethod
     def load(cls, document: Mapping[str, Any]) -> Context:
         """What an earlier recorder of this run had found."""

@@ -30,6 +30,7 @@ from vestige.record.context import Context, attempt
 from vestige.record.digests import Digests, stat_of
 from vestige.record.journal import Begun
 from vestige.record.keeping import Keeper
+from vestige.record.said import Said
 from vestige.record.tail import Tail, compressed
 from vestige.record.watch import Ground
 from vestige.store import ledger, project
@@ -41,6 +42,8 @@ from vestige.store.records import Records, share_by_git
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
+
+    from vestige.record.inner import Inner
 
 _TICK = 0.02  # seconds between two looks at the journal, at first
 _SLOWEST = 0.25
@@ -132,6 +135,8 @@ class Recorder:
         self._code: CodeOfRun | None = None
         self._late: dict[str, Stat] = {}
         self._streams: dict[str, Any] = {}
+        self._said = Said(folder)
+        self._inner: Inner | None = None
 
     def claim(self) -> bool:
         """Become the only one who finishes this run."""
@@ -160,14 +165,22 @@ class Recorder:
         """Whether the code should have been taken, and was not."""
         return self._context.code is None and bool(self._started.get("options", {}).get("code", True))
 
+    @property
+    def context(self) -> Context:
+        """What surrounds the run, as far as it has been found."""
+        return self._context
+
     def say(self, problem: str) -> None:
         """Put a problem into the record."""
         self._context.problems.append(problem)
 
-    def begin(self, code_of_run: CodeOfRun) -> None:
-        """What does not run away: an earlier recorder of this run may have looked already."""
+    def begin(self, code_of_run: CodeOfRun, like: Recorder | None = None) -> None:
+        """What does not run away: an earlier recorder of this run may have looked already. `like`: the recorder of another
+        run of the same process, which knows its surroundings."""
         context = self._context
         self._code = code_of_run
+        if like is not None:
+            context.take_surroundings(like.context)
         if self._started.get("options", {}).get("code", True):
             code_of_run.tell(context)
         if context.machine is None:
@@ -184,19 +197,25 @@ class Recorder:
         poll.register(watched, select.POLLIN)
         pause, beat = _TICK, time.monotonic()
         while True:
-            news = self.follow()
-            self._hash_inputs()
-            self._look_at_environments()
-            if not news:
-                self._hash_outputs_of_the_ended()
-            self._digests.flush()
+            news = self.step()
             pause = _TICK if news else min(pause * 1.5, _SLOWEST)
             if time.monotonic() - beat > _HEARTBEAT:
                 beat = time.monotonic()
-                self._touch()
+                self.touch()
             if poll.poll(pause * 1000):
                 break
         self.follow()
+
+    def step(self) -> bool:
+        """One look at the journal, and what can be done meanwhile; whether there was anything new."""
+        news = self.follow()
+        self._listen()
+        self._hash_inputs()
+        self._look_at_environments()
+        if not news:
+            self._hash_outputs_of_the_ended()
+        self._digests.flush()
+        return news
 
     def follow(self) -> bool:
         """Take in what has been written since."""
@@ -242,13 +261,37 @@ class Recorder:
         for execution in executions:
             attempt(self._context, "environment", lambda e=execution: self._environments.seen(e))  # type: ignore[misc]
 
-    def _touch(self) -> None:
+    def touch(self) -> None:
+        """A sign of life, for readers on other hosts."""
         try:
             path = os.path.join(self._folder, "heartbeat")
             os.close(os.open(path, os.O_WRONLY | os.O_CREAT, 0o666))
             os.utime(path)
         except OSError:
             pass
+
+    def _listen(self) -> None:
+        """Do what the program asks for; what it tells of the runs within it, another does."""
+        for kind, what, *rest in self._said.news():
+            if kind == "folder":
+                attempt(self._context, "info.txt", lambda what=what, rest=rest: self._describe(str(what), rest[0]))  # type: ignore[misc]
+            elif kind in ("began", "ended"):
+                if self._inner is None:
+                    from vestige.record.inner import Inner
+
+                    self._inner = Inner(self._place, self.config, like=self)
+                self._inner.tell(kind, str(what))
+        if self._inner is not None:
+            self._inner.step()
+
+    def _describe(self, folder: str, facts: dict[str, Any]) -> None:
+        from vestige.record import info
+
+        scratch = os.path.join(self._folder, "scratch")
+        os.makedirs(scratch, exist_ok=True)
+        command = [str(word) for word in self._started.get("command") or ()]
+        python = str(facts.get("python") or "")
+        self._context.problems += info.write(folder, facts, command, scratch, lambda: self._environments.versions(python))
 
     # -- at the end -----------------------------------------------------------------------------------------------------
 
@@ -261,6 +304,9 @@ class Recorder:
         """Write the record, and remove the run's folder. Raises OSError where it cannot be written."""
         if self._code is not None:
             self._code.look_again()
+        self._listen()
+        if self._inner is not None:
+            self._inner.finish()
         self._streams = self._await_streams()
         if self._streams.get("stdin", {}).get("moved") is False:
             self._follower.feed(Event("n", 0, 0, self._streams["stdin"]["path"]))
@@ -295,7 +341,9 @@ class Recorder:
 
     def _await_streams(self) -> dict[str, Any]:
         """What the launcher says of the streams; it says so when the last byte has been passed on."""
-        launcher = self._started.get("processes_of_vestige", {}).get("launcher", [0, 0])
+        launcher = self._started.get("processes_of_vestige", {}).get("launcher")
+        if launcher is None:
+            return {}  # a run from inside a program, whose streams are its own
         deadline = time.monotonic() + _PATIENCE
         while True:
             try:
@@ -368,7 +416,7 @@ class Recorder:
 
     def _parts(self, conclusion: Conclusion) -> compose.Parts:
         streams, stdin, outputs = surroundings.streams(self._folder, self._streams, self._objects, self._place, self._digests.at)
-        closed = self._closed()
+        closed = self._document("closed.json") or {}
         missed = int(closed.get("lost") or 0)
         ended = self._active.ended()
         lost = sorted(path for path, signature in self._late.items() if self._digests.known(signature) is None)
@@ -397,9 +445,12 @@ class Recorder:
             streams=streams,
             stdin=stdin,
             kept=self._kept,
+            values=self._said.values(),
+            function=self._document("function.json"),
             recording_seconds=compose.now(),
             problems=(
                 *outputs,
+                *self._said.problems,
                 *(
                     f"{path} is larger than hash_limit: it is known by its size and its times"
                     for path in sorted(self._digests.too_large)
@@ -411,11 +462,11 @@ class Recorder:
     def _kept(self, content: Digest | None) -> bool:
         return content is not None and (self._digests.kept(content) or self._objects.has(content))
 
-    def _closed(self) -> dict[str, Any]:
+    def _document(self, name: str) -> dict[str, Any] | None:
         try:
-            return self._active.document("closed.json")
+            return self._active.document(name)
         except VestigeError:
-            return {}
+            return None
 
     def _listed(self, paths: list[str]) -> Digest | None:
         return self._put(compose.lines(paths) if paths else None)

@@ -33,6 +33,12 @@ if TYPE_CHECKING:
     from vestige.observe.escapes import Contact
 
 
+INSIDE_GAP = (
+    "only what Python itself opened was observed, from inside the program: files that libraries opened by themselves (HDF5, "
+    "Arrow, OpenCV) outside the run's own folder, that other programs used, or that were read before it began, may be missing"
+)
+
+
 def setting(place: Place) -> Setting:
     """Where the run takes place, for the rules about roles."""
     home = os.path.realpath(os.path.expanduser("~"))
@@ -182,6 +188,13 @@ class Environments:
         else:
             self._others.add(path)
 
+    def versions(self, path: str) -> list[tuple[str, str]]:
+        """The packages that an interpreter sees, by name."""
+        if path not in self._found:
+            self._found[path] = packages.capture(path, self._cache)
+        found = environment_of(self._found[path].data())
+        return sorted((package.name, package.version or "") for package in found.packages)
+
     def settle(self, context: Context, conclusion: Conclusion) -> None:
         """Store what was found: the environment of the run."""
         for execution in conclusion.executions:
@@ -281,6 +294,8 @@ def gaps(method: str, folder: str, lost: int = 0, *, metadata: bool = False) -> 
         from vestige.observe import audit
 
         found.append(audit.GAP)
+    if method == "inside":
+        found.append(INSIDE_GAP)
     if method == "none":
         found.append("files were not observed: only what was declared is known")
     if method == "preload":
@@ -289,7 +304,7 @@ def gaps(method: str, folder: str, lost: int = 0, *, metadata: bool = False) -> 
         found.append(preload.GAP)
     if method in ("notify", "ptrace", "preload", "outer") and not os.path.exists(os.path.join(folder, "closed.json")):
         found.append("the watcher was killed: what happened after that was not seen")
-    if metadata and method in ("preload", "audit", "none"):
+    if metadata and method in ("preload", "audit", "inside", "none"):
         found.append("files that programs only asked about were not seen, though the configuration wants them (metadata)")
     if lost:
         found.append(f"there was no room to write down {lost:,} of the things that happened: files may be missing")
@@ -306,7 +321,7 @@ def escaped(conclusion: Conclusion, method: str) -> tuple[tuple[Contact, ...], t
     except OSError:
         names = {}
     contacts = escapes.contacts(conclusion, names)
-    return contacts, escapes.gaps(conclusion, contacts, connections=method not in ("audit", "none"))
+    return contacts, escapes.gaps(conclusion, contacts, connections=method not in ("audit", "inside", "none"))
 
 
 def environment_of(data: bytes) -> Environment:

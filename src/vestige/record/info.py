@@ -1,0 +1,152 @@
+"""What lies beside a script's results: `info.txt`, `package_versions.txt`, and the script itself where git does not have it.
+
+The sections of `info.txt` and their order are those of footsteps, since people have scripts that read them. The section of
+uncommitted changes, cut out, can be given to `git apply`; what holds a secret is left out of it, and said so.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+
+from vestige.capture import git, gitconfig
+from vestige.model.values import value
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from typing import Any
+
+INFO, PACKAGES = "info.txt", "package_versions.txt"
+HEADERS = ("Command:", "System:", "Python:", "Git Hash:", "Uncommitted changes:", "Current working dir:")
+_SECONDS = 30.0
+_ABBREVIATED = 7
+
+
+@value(kw_only=True)
+class Info:
+    """The sections, as bytes: names and changes need not be UTF-8. Lines of a note begin with `# `."""
+
+    command: Sequence[str]
+    system: str
+    python: str
+    commit: str | None
+    changes: bytes
+    cwd: str
+    note: str | None = None
+
+
+def render(info: Info) -> bytes:
+    """The text of `info.txt`."""
+    commit = (info.commit or "")[:_ABBREVIATED] if info.note is None else info.note
+    texts = [shlex.join(info.command), info.system, info.python, commit]
+    parts = [os.fsencode(f"{header}\n{text}\n") for header, text in zip(HEADERS, texts, strict=False)]
+    changes = info.changes if not info.changes or info.changes.endswith(b"\n") else info.changes + b"\n"
+    parts.append(os.fsencode(HEADERS[4] + "\n") + changes)
+    parts.append(os.fsencode(f"{HEADERS[5]}\n{info.cwd}\n"))
+    return b"".join(parts)
+
+
+def write(
+    folder: str, facts: Mapping[str, Any], command: Sequence[str], scratch: str, packages: Callable[[], Sequence[tuple[str, str]]]
+) -> list[str]:
+    """Describe a run beside its results. Nothing that is there is replaced. Returns what could not be had."""
+    problems: list[str] = []
+    cwd = str(facts.get("cwd") or os.getcwd())
+    found = _changes(cwd, scratch, problems)
+    system = str(facts.get("host") or "")
+    python = str(facts.get("python") or "")
+    info = Info(
+        command=command,
+        system=system,
+        python=python,
+        commit=found.commit,
+        changes=found.changes,
+        cwd=cwd,
+        note=found.note,
+    )
+    _new(os.path.join(folder, INFO), render(info), problems)
+    try:
+        listed = "".join(f"{name}=={version}\n" for name, version in packages())
+    except Exception as error:
+        problems.append(f"{PACKAGES}: {type(error).__name__}: {error}")
+        listed = ""
+    _new(os.path.join(folder, PACKAGES), listed.encode(), problems)
+    script = facts.get("script")
+    if isinstance(script, str) and not found.has(script):
+        try:
+            with open(script, "rb") as file:
+                data = file.read()
+            if not _secret(data):
+                _new(os.path.join(folder, os.path.basename(script)), data, problems)
+        except OSError as error:
+            problems.append(f"{script} could not be copied: {error.strerror}")
+    return problems
+
+
+class _Found:
+    """What git says of a working directory."""
+
+    def __init__(self) -> None:
+        self.commit: str | None = None
+        self.changes = b""
+        self.note: str | None = None
+        self.untracked: set[str] = set()
+        self.top: str | None = None
+
+    def has(self, script: str) -> bool:
+        """Whether the script can be had from git: it is tracked, changed or not."""
+        real = os.path.realpath(script)
+        return self.top is not None and real.startswith(self.top + "/") and real not in self.untracked
+
+
+def _changes(cwd: str, scratch: str, problems: list[str]) -> _Found:
+    found = _Found()
+    repository = git.find(os.path.realpath(cwd))
+    if repository is None:
+        found.note = "(no git repository)"
+        return found
+    found.commit = git.head(repository)[0]
+    if found.commit is None:
+        found.note = "(no commit yet)"
+    try:
+        program = git.Program("git", _SECONDS, scratch)
+        configuration = gitconfig.load(repository.common, repository.git_dir)
+        state = git.status(program, repository, "", configuration)
+        found.top = repository.top
+        found.untracked = {os.path.join(repository.top, os.fsdecode(path)) for path in state.untracked}
+        found.changes = _harmless(git.diff(program, repository, configuration))
+    except Exception as error:
+        problems.append(f"{INFO}: {type(error).__name__}: {error}"[:500])
+    return found
+
+
+def _harmless(changes: bytes) -> bytes:
+    """The changes without those of files that hold a secret."""
+    if not changes or not _secret(changes):
+        return changes
+    parts = changes.split(b"diff --git ")
+    kept, left_out = [parts[0]], []
+    for part in parts[1:]:
+        if _secret(part):
+            left_out.append(part.partition(b"\n")[0].rpartition(b" b/")[2])
+        else:
+            kept.append(b"diff --git " + part)
+    said = b"".join(b"# the changes of %s are left out: they hold a secret\n" % name for name in left_out)
+    return said + b"".join(kept)
+
+
+def _secret(data: bytes) -> bool:
+    from vestige.model import redaction
+
+    return bool(redaction.scan(data, redaction.known_values(os.environ)))
+
+
+def _new(path: str, data: bytes, problems: list[str]) -> None:
+    try:
+        with open(path, "xb") as file:
+            file.write(data)
+    except FileExistsError:
+        pass
+    except OSError as error:
+        problems.append(f"{path} could not be written: {error.strerror}")

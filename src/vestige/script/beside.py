@@ -1,0 +1,140 @@
+"""The process beside a program that records itself: it follows the journals of its runs, and writes their records.
+
+    python -m vestige.script.beside ROOT [RUN]
+
+Descriptor 3 is a pipe that the program, and every process it forks, holds open: `began ID`, `ended ID` and `status N` come
+through it, and its end says that all of them have ended. A byte to descriptor 4 says that what belongs beside the results
+is there. Descriptor 5, if there is one, is the program's own.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import sys
+import time
+
+from vestige.config import Config, load
+from vestige.errors import VestigeError
+from vestige.record import identity, journal, recorder
+from vestige.record.code import CodeOfRun
+from vestige.record.inner import Inner
+from vestige.script import ending
+from vestige.store import project
+from vestige.store.journal import Active
+
+_TICK, _SLOWEST, _HEARTBEAT = 0.02, 0.25, 20.0
+
+
+class Beside:
+    """What is known of the program, and the recorders of its runs."""
+
+    def __init__(self, root: str, run_id: str) -> None:
+        place = project.locate(root, root)
+        self._place = project.prepare(place)
+        try:
+            self._config = load(root)
+        except VestigeError:
+            self._config = Config()
+        self._ending = ending.Ending(5)
+        self._status: int | None = None
+        self._own: recorder.Recorder | None = None
+        self._folder = os.path.join(self._place.store, "active", run_id) if run_id else None
+        if self._folder is not None:
+            self._own = self._begin(self._folder)
+        self._inner = Inner(self._place, self._config, like=self._own)
+        self._told = False
+        self._rest = b""
+
+    def _begin(self, folder: str) -> recorder.Recorder | None:
+        code = CodeOfRun(self._place, self._config)
+        code.take()
+        try:
+            started = Active(folder).started()
+            started["processes_of_vestige"]["recorder"] = identity.process(os.getpid())
+            journal.write(folder, "started.json", started)
+            own = recorder.Recorder(folder, self._place, self._config, method="inside", started=started)
+            own.begin(code)
+        except (VestigeError, OSError):
+            return None  # removed meanwhile
+        return own
+
+    def main(self) -> None:
+        """Until the program and all that it forked have ended."""
+        poll = select.poll()
+        poll.register(3, select.POLLIN | select.POLLHUP)
+        pause, beat, ended = _TICK, time.monotonic(), False
+        while not ended:
+            news = self._step()
+            self._tell()
+            pause = _TICK if news else min(pause * 1.5, _SLOWEST)
+            if time.monotonic() - beat > _HEARTBEAT:
+                beat = time.monotonic()
+                for each in (self._own, self._inner):
+                    if each is not None:
+                        each.touch()
+            if poll.poll(pause * 1000):
+                ended = self._read()
+        self._step()
+        self._tell()
+        self._finish()
+
+    def _step(self) -> bool:
+        news = False
+        if self._own is not None:
+            news = self._own.step()
+        self._inner.step()
+        return news
+
+    def _tell(self) -> None:
+        """What belongs beside the results is there."""
+        if not self._told:
+            self._told = True
+            try:
+                os.write(4, b"1")
+            except OSError:
+                pass
+
+    def _read(self) -> bool:
+        """Take in what the program says; True where nobody can say anything any more."""
+        data = os.read(3, 1 << 16)
+        *lines, self._rest = (self._rest + data).split(b"\n")
+        for line in lines:
+            kind, _, what = line.decode("ascii", "replace").partition(" ")
+            if kind in ("began", "ended"):
+                self._inner.tell(kind, what)
+            elif kind == "status":
+                self._status = int(what) if what.isdecimal() else 1
+        return not data
+
+    def _finish(self) -> None:
+        self._inner.finish()
+        if self._own is None or self._folder is None:
+            return
+        status, problem = self._ending.status(self._status)
+        try:
+            if problem is not None:
+                self._own.say(problem)
+            if status is not None:
+                journal.write(self._folder, "ended.json", self._ending.document(status))
+            self._own.finish()
+            self._own.tidy()
+        except (VestigeError, OSError):
+            pass  # the next command tries again
+
+
+def main() -> None:
+    """From the command line."""
+    for signal in (1, 2, 3, 15):  # the program's end is ours: what ends its terminal or its job must not end us before
+        _ignore(signal)
+    Beside(sys.argv[1], sys.argv[2] if len(sys.argv) > 2 else "").main()
+
+
+def _ignore(number: int) -> None:
+    import _signal  # type: ignore[import-not-found]
+
+    _signal.signal(number, _signal.SIG_IGN)
+
+
+if __name__ == "__main__":
+    main()
