@@ -61,7 +61,10 @@ class Session:
         """Join the run that we are in, or begin one of this script, with an `output` folder that was made for it. Whatever goes
         wrong is told once, and breaks nothing."""
         with self.lock:
-            if self.folder is not None or self.problem is not None:
+            if self.problem is not None:
+                return
+            if self.folder is not None:  # a call of a function has joined it
+                self.describe(self.folder, output)
                 return
             try:
                 self._join_or_begin(name, output)
@@ -70,13 +73,9 @@ class Session:
 
     def _join_or_begin(self, name: str | None, output: str | None) -> None:
         self._locate()
-        outer = os.environ.get(RUN_DIR)
-        if outer and os.path.exists(os.path.join(outer, "started.json")):
-            self.folder = outer
-            self.describe(outer, output)
-            if os.environ.get(WORKER) == outer:
-                hooked = self._hooked()
-                hooked.roots = (*hooked.roots, Target.again(outer))
+        if self._join():
+            assert self.folder is not None
+            self.describe(self.folder, output)
             return
         self.begun = self._begin("script", self._command, name, parent=os.environ.get(RUN_ID) or None)
         self.folder = self.begun.folder
@@ -101,6 +100,16 @@ class Session:
             said.say(folder, "folder", output, facts)
         except OSError as error:
             warn(f"{output} is not described: {error.strerror}")
+
+    def _join(self) -> bool:
+        """Whether this process belongs to a run that somebody else has begun."""
+        outer = os.environ.get(RUN_DIR)
+        if self.folder is None and outer and os.path.exists(os.path.join(outer, "started.json")):
+            self.folder = outer
+            if os.environ.get(WORKER) == outer:
+                hooked = self._hooked()
+                hooked.roots = (*hooked.roots, Target.again(outer))
+        return self.folder is not None
 
     def _locate(self, at: str | None = None) -> None:
         if self.place is None:
@@ -156,6 +165,7 @@ class Session:
                 if self.problem is not None:
                     return None
                 self._locate(at)
+                self._join()
                 hooked = self._hooked()
                 self._preamble = self._preamble or hook.preamble(list(self._command))
             around = INSIDE.get()

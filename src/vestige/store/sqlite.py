@@ -66,6 +66,8 @@ class StoreIndex(FileIndex):
         # Active runs are listed first: one that ends meanwhile has written its record before its folder goes.
         active = self._list_active()
         super().sync()
+        if any(not os.path.isdir(one.path) for one in active if self.summary(one.id) is None):
+            super().sync()  # one has ended between the two looks
         self.damaged = self._plan.unreadable + self.recovering(lambda: comparison.damaged(self.tables, self._store))
         provisional = self._provisional(active)
         if provisional is not None:
