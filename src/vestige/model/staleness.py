@@ -37,10 +37,15 @@ _KEPT = 4
 
 @value
 class Current:
-    """What lies at a path now; no digest where it cannot be read."""
+    """What lies at a path now; no digest where it cannot be read. `others`: its digests by algorithms that other systems use."""
 
     exists: bool
     digest: Digest | None = None
+    others: tuple[Digest, ...] = ()
+
+    def holds(self, digest: Digest) -> bool:
+        """Whether it is that content."""
+        return digest == self.digest or digest in self.others
 
 
 @value
@@ -164,7 +169,7 @@ class _Judgement:
             return "missing"
         if found.digest is None:
             return "unknown"
-        return "fresh" if found.digest == file.digest else "modified"
+        return "fresh" if found.holds(file.digest) else "modified"
 
     def _inherited(self, file: File) -> FileState:
         """What comes down from the steps that a file may come from."""

@@ -9,9 +9,12 @@ from collections.abc import Iterable
 from vestige.capture import digest
 from vestige.model.lineage import Lineage
 from vestige.model.staleness import Current
+from vestige.model.values import replace
 from vestige.ops.project import Project
 
 _GONE = Current(exists=False)
+#: How digests begin that need no second look.
+_USUAL = ("blake3:", "pipe:")
 
 
 class Disk:
@@ -48,6 +51,21 @@ class Disk:
         """Look at all files of a lineage."""
         files = [*lineage.targets, *(file for step in lineage.steps for file in (*step.inputs, *step.outputs))]
         self.look({file.path: None for file in files if file.digest is not None})
+        for file in files:
+            if file.digest is not None and not file.digest.startswith(_USUAL):
+                self._look_by(file.path, file.digest.partition(":")[0])
+
+    def _look_by(self, path: str, algorithm: str) -> None:
+        """Take the digest by another algorithm, too: a record of another system knows the file by that."""
+        found = self._known[path]
+        if found.digest is None or any(one.startswith(algorithm + ":") for one in found.others):
+            return
+        try:
+            other = digest.of_file(self._project.absolute(path), algorithm=algorithm)[1]
+        except (OSError, ValueError):
+            return
+        if other is not None:
+            self._known[path] = replace(found, others=(*found.others, other))
 
     def _look(self, path: str) -> Current:
         place = self._project.absolute(path)
