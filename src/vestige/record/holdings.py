@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 from vestige.errors import VestigeError
+from vestige.model.code import Code
 from vestige.model.files import Digest
 from vestige.model.links import instant
 from vestige.model.run import Run
@@ -46,8 +47,15 @@ def needed(run: Run) -> Iterator[tuple[str, Digest]]:
         "list of listed folders": run.listings,
         "journal": run.observation.raw if run.observation else None,
         **{name: stream.digest for name, stream in run.streams.items()},
+        **(_diffs(run.code) if run.code is not None else {}),
     }
     yield from ((what, digest) for what, digest in once.items() if digest is not None)
+
+
+def _diffs(code: Code) -> dict[str, Digest]:
+    """Changes to the code that another system recorded as text."""
+    found = code.extra.get("diffs")
+    return {name: one for name, one in found.items() if isinstance(one, str)} if isinstance(found, dict) else {}
 
 
 def runs(store: str) -> tuple[list[Run], int]:
