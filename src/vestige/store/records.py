@@ -170,14 +170,18 @@ class Records:
 
     def removed(self) -> set[tuple[str, str]]:
         """The outputs that were removed on purpose: run and path. A damaged note is passed over."""
-        found: set[tuple[str, str]] = set()
+        return {(note.run, one) for note in self._sound_notes() for one in note.removed}
+
+    def forgotten(self) -> frozenset[str]:
+        """The runs whose records were removed on purpose. A damaged note is passed over."""
+        return frozenset(note.run for note in self._sound_notes() if note.forgotten)
+
+    def _sound_notes(self) -> Iterator[Note]:
         for path in _files(self.notes):
             try:
-                note = self.load_note(path)
+                yield self.load_note(path)
             except VestigeError:
                 continue
-            found.update((note.run, one) for one in note.removed)
-        return found
 
     def load_note(self, path: str) -> Note:
         """One note. Raises NotFoundError, DamagedError, NewerFormatError."""
