@@ -60,6 +60,10 @@ class DamagedError(VestigeError):
     hint = "vestige check lists everything that is damaged"
 
 
+class UnreadableError(VestigeError):
+    """What another system wrote cannot be read."""
+
+
 class NewerFormatError(VestigeError):
     """The record was written by a newer version of Vestige."""
 
