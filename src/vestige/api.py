@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from vestige.ops.doctor import Diagnosis
     from vestige.ops.forget import Forgotten
     from vestige.ops.gc import Collected
+    from vestige.ops.import_records import Imported
     from vestige.ops.log import Entry
     from vestige.ops.reproduce import Options as ReproduceOptions
     from vestige.ops.reproduce import Reproduction
@@ -154,6 +155,22 @@ class Project:
         paths = [os.fspath(path) for path in files]
         read = [os.fspath(path) for path in inputs]
         return adopt(self._opened, paths, command=command, inputs=read, name=name, tags=tuple(tags), note=note)
+
+    def import_records(
+        self,
+        paths: Iterable[Path],
+        format: str | None = None,  # noqa: A002  # as on the command line
+        *,
+        progress: Progress = lambda _, __: None,
+    ) -> Imported:
+        """Take in what other systems recorded: logs, sidecars, capsules, results, environments, and records of Vestige itself.
+
+        What the paths hold is found out, unless `format` says it. `imported.runs` are the records that were written, `known` the
+        ids of those that were here, `notes` say what could not be read. Raises NotFoundError, UnreadableError, StoreError.
+        """
+        from vestige.ops.import_records import import_records
+
+        return import_records(self._opened, [os.fspath(path) for path in paths], format, progress)
 
     # -- asking ---------------------------------------------------------------------------------------------------------
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import sys
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 
 import vestige
 from tests.cli.calling import Caller, program
+from tests.exchange.seeds import GOLDEN
 from tests.ops.study import Study
 from vestige.cli import verbs
 from vestige.model import wire
@@ -69,6 +71,20 @@ def test_adopt(study: Study, call: Caller) -> None:
     assert document["outputs"] == [wire.encode(use) for use in run.outputs]
     assert document["inputs"] == [wire.encode(use) for use in run.inputs]
     assert document["observation"]["gaps"] == list(run.observation.gaps if run.observation else ())
+
+
+def test_import(study: Study, call: Caller) -> None:
+    shutil.copytree(GOLDEN / "ntrk", study.root, dirs_exist_ok=True)
+    document = json.loads(call("import", ".out.csv.ntrk", "--json").out)
+    (known,) = vestige.open().import_records([".out.csv.ntrk"]).known
+    assert document == {"imported": [{"run": known, "from": "ntrk"}], "known": [], "forgotten": [], "notes": []}
+    assert call("import", ".out.csv.ntrk").out == "1 run already imported\n"
+    called = call("import", ".ntrk", "--format", "ntrk")
+    assert (called.code, called.err) == (0, "")
+    assert called.out.startswith("imported 1 run of ntrk: ")
+    nothing = call("import", "in.csv")
+    assert (nothing.code, nothing.out) == (1, "")
+    assert "in.csv holds no record that is known here" in nothing.err
 
 
 def test_trace(study: Study, call: Caller) -> None:

@@ -16,6 +16,7 @@ GROUPS: tuple[tuple[str, tuple[tuple[str, ...], ...]], ...] = (
     ("Recording", (("run", "track", "monitor"), ("capture",), ("adopt",))),
     ("Asking", (("trace",), ("status",), ("log",), ("show",), ("diff",))),
     ("Making again", (("reproduce", "repro"), ("restore",))),
+    ("Exchanging", (("import",),)),
     ("Keeping", (("check",), ("gc",), ("forget",), ("doctor",), ("init",), ("completion",), ("help",))),
 )
 
@@ -58,4 +59,9 @@ def _names() -> Iterator[tuple[str, ...]]:
 def _module(verb: str) -> object:
     from importlib import import_module
 
-    return import_module(f"vestige.cli.{verb}")
+    return import_module(f"vestige.cli.{module(verb)}")
+
+
+def module(verb: str) -> str:
+    """The name of a verb's file: Python keeps `import` for itself."""
+    return "import_" if verb == "import" else verb.replace("-", "_")
