@@ -21,8 +21,9 @@ from vestige.exchange.documents import Document, canonical, inner, instant, is_d
 from vestige.exchange.interface import Claim, Reading, Told
 from vestige.exchange.spans import seconds
 from vestige.model.files import Access, Digest
-from vestige.model.run import Kind, Observation, Run, Status
+from vestige.model.run import FileReference, Kind, Observation, Run, Status
 from vestige.model.values import replace
+from vestige.observe import declared
 
 #: By these files a folder is known as a capsule.
 FIRST = ("context.json", "pre-run-info.json", "post-run-info.json")
@@ -72,6 +73,8 @@ def _first(capsule: Capsule) -> Told:
     moment = started if started is not None else _from_name(capsule)
     kind: Kind = "function" if text(before, "function_name") else "command" if before or after else "capture"
     code, exception = whole(after, "exit_code"), inner(after, "exception_info")
+    command = texts(before, "args") if kind == "command" else ()
+    cwd, script = capsule.place(text(before, "cwd") or text(context, "cwd") or "."), declared.script(command)
     files = [*_files(capsule, context, "read"), *_files(capsule, after, "write")]
     repositories = [surroundings.Repository(name, one, "path") for name, one in inner(context, "git").items()]
     run = Run(
@@ -81,9 +84,10 @@ def _first(capsule: Capsule) -> Told:
         status=_status(kind, code, failed=bool(exception), ended=bool(after), capsule=capsule),
         ended=_iso(ended),
         duration=took,
-        command=texts(before, "args") if kind == "command" else (),
+        command=command,
+        script=FileReference(path=os.path.normpath(os.path.join(cwd, script))) if script else None,
         function=_called(before, after) if kind == "function" else None,
-        cwd=capsule.place(text(before, "cwd") or text(context, "cwd") or "."),
+        cwd=cwd,
         exit_code=code,
         code=surroundings.code(repositories, capsule),
         variables={name: one for name, one in inner(context, "environment_variables").items() if isinstance(one, str)},
@@ -213,7 +217,7 @@ def _not_recorded(capsule: Capsule, kind: Kind) -> None:
                 capsule.problems.append(f"{what} {name}: {reason or 'failed'}")
     if kind == "command":
         began = _STAMP.fullmatch(capsule.name)
-        what = f", which began with '{began[1]}'" if began and began[1] else ""
+        what = f", which began with '{began[1]}'," if began and began[1] else ""
         capsule.problems.append(f"Capsula recorded neither the command{what} nor its exit code")
 
 

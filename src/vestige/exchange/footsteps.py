@@ -139,11 +139,13 @@ def _script(words: tuple[str, ...], folder: str) -> str | None:
 
 
 def _cwd_here(folder: str, cwd: str) -> str:
-    """The working directory; where the project has moved, the folder around that of the results."""
-    if not cwd or (not (folder + "/").startswith(cwd.rstrip("/") + "/") and not os.path.isdir(cwd)):
-        above = os.path.dirname(folder)
-        return os.path.dirname(above) if os.path.basename(above) == "results" else above
-    return os.path.normpath(cwd)
+    """The working directory; where the project has moved, the folder around `results/`."""
+    if cwd and (os.path.isdir(cwd) or (folder + "/").startswith(cwd.rstrip("/") + "/")):
+        return os.path.normpath(cwd)
+    parts = folder.split("/")
+    if "results" in parts[:-1]:
+        return "/".join(parts[: len(parts) - 1 - parts[::-1].index("results")]) or "/"
+    return os.path.dirname(folder)
 
 
 def _name(folder: str, cwd: str) -> str:
