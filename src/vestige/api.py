@@ -28,6 +28,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Literal
 
+    from vestige.exchange.configuration import Converted
     from vestige.ops.check import Checked
     from vestige.ops.diff import Difference
     from vestige.ops.doctor import Diagnosis
@@ -335,6 +336,13 @@ class Project:
         from vestige.ops.init import init
 
         return init(self._opened)
+
+    def import_config(self, file: Path, into: Path | None = None) -> Converted:
+        """A configuration of Capsula or ntrk as a `vestige.toml`: its `text`, and `remarks` about what that cannot say; with
+        `into`, it is written there. Raises NotFoundError, ConfigError, ExistsError."""
+        from vestige.ops.import_config import import_config
+
+        return import_config(os.fspath(file), None if into is None else os.fspath(into))
 
     def doctor(self) -> Diagnosis:
         """What can be observed here, why not more, and how large the store is."""

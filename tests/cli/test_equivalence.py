@@ -32,8 +32,9 @@ OWN = {"help", "completion"}
 
 
 def test_every_verb_is_shown_here() -> None:
-    shown = {name.removeprefix("test_").partition("_")[0] for name in globals() if name.startswith("test_")}
-    assert {row.name for row in verbs.every()} - OWN <= shown
+    shown = [name.removeprefix("test_") + "_" for name in globals() if name.startswith("test_")]
+    verb = {row.name: verbs.module(row.name).rstrip("_") + "_" for row in verbs.every() if row.name not in OWN}
+    assert [name for name, beginning in verb.items() if not any(one.startswith(beginning) for one in shown)] == []
 
 
 def test_run(study: Study, call: Caller) -> None:
@@ -85,6 +86,20 @@ def test_import(study: Study, call: Caller) -> None:
     nothing = call("import", "in.csv")
     assert (nothing.code, nothing.out) == (1, "")
     assert "in.csv holds no record that is known here" in nothing.err
+
+
+def test_import_config(study: Study, call: Caller) -> None:
+    study.write("capsula.toml", 'vault-dir = "v"\n[pre-run]\ncontexts = [{ type = "MyContext" }]\n')
+    found = vestige.open().import_config("capsula.toml")
+    printed = call("import-config", "capsula.toml")
+    assert (printed.code, printed.out) == (0, found.text)
+    assert printed.err.splitlines() == [f"vestige: {remark}" for remark in found.remarks]
+    assert call("import-config", "capsula.toml", "-o", "new.toml").out == "wrote new.toml\n"
+    assert (study.root / "new.toml").read_text() == found.text
+    assert call("import-config", "capsula.toml", "-o", "new.toml").code == 1
+    study.write("ntrk.toml", "[flags\n")
+    wrong = call("import-config", "ntrk.toml")
+    assert (wrong.code, wrong.out, wrong.err.count("\n")) == (64, "", 1)
 
 
 def test_trace(study: Study, call: Caller) -> None:

@@ -16,7 +16,7 @@ GROUPS: tuple[tuple[str, tuple[tuple[str, ...], ...]], ...] = (
     ("Recording", (("run", "track", "monitor"), ("capture",), ("adopt",))),
     ("Asking", (("trace",), ("status",), ("log",), ("show",), ("diff",))),
     ("Making again", (("reproduce", "repro"), ("restore",))),
-    ("Exchanging", (("import",),)),
+    ("Exchanging", (("import",), ("import-config",))),
     ("Keeping", (("check",), ("gc",), ("forget",), ("doctor",), ("init",), ("completion",), ("help",))),
 )
 
