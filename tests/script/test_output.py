@@ -6,6 +6,7 @@ import os
 import pty
 import re
 import select
+import shlex
 import subprocess
 import sys
 import time
@@ -17,6 +18,7 @@ from hypothesis import strategies as st
 
 from tests.script.scripts import record, records, script, settled, used
 from vestige.errors import UsageError
+from vestige.record import info
 from vestige.script import names
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looked at by what Linux tells of processes")
@@ -404,3 +406,9 @@ def test_a_file_read_from_the_results_of_another_run_is_an_edge(project: Path) -
     done = subprocess.run(command, cwd=project, capture_output=True, text=True, check=True)
     assert "in.csv -> step.py" in done.stdout
     assert "results/first/w.csv" in done.stdout
+
+
+@given(st.lists(st.text(max_size=8), max_size=5))
+def test_the_command_of_info_txt_is_quoted_as_a_shell_reads_it(words: list[str]) -> None:
+    shown = info.render(info.Info(command=words, system="", python="", commit=None, changes=b"", cwd=""))
+    assert shown.startswith(f"Command:\n{shlex.join(words)}\n".encode("utf-8", "surrogateescape"))

@@ -7,7 +7,6 @@ uncommitted changes, cut out, can be given to `git apply`; what holds a secret i
 from __future__ import annotations
 
 import os
-import shlex
 
 from vestige.capture import git, gitconfig
 from vestige.model.values import value
@@ -21,6 +20,7 @@ INFO, PACKAGES = "info.txt", "package_versions.txt"
 HEADERS = ("Command:", "System:", "Python:", "Git Hash:", "Uncommitted changes:", "Current working dir:")
 _SECONDS = 30.0
 _ABBREVIATED = 7
+_PLAIN = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789@%+=:,./-_")
 
 
 @value(kw_only=True)
@@ -39,7 +39,7 @@ class Info:
 def render(info: Info) -> bytes:
     """The text of `info.txt`."""
     commit = (info.commit or "")[:_ABBREVIATED] if info.note is None else info.note
-    texts = [shlex.join(info.command), info.system, info.python, commit]
+    texts = [" ".join(map(_quoted, info.command)), info.system, info.python, commit]
     parts = [os.fsencode(f"{header}\n{text}\n") for header, text in zip(HEADERS, texts, strict=False)]
     changes = info.changes if not info.changes or info.changes.endswith(b"\n") else info.changes + b"\n"
     parts.append(os.fsencode(HEADERS[4] + "\n") + changes)
@@ -47,25 +47,32 @@ def render(info: Info) -> bytes:
     return b"".join(parts)
 
 
-def write(
-    folder: str, facts: Mapping[str, Any], command: Sequence[str], scratch: str, packages: Callable[[], Sequence[tuple[str, str]]]
-) -> list[str]:
-    """Describe a run beside its results. Nothing that is there is replaced. Returns what could not be had."""
+def write(folder: str, facts: Mapping[str, Any], command: Sequence[str], scratch: str) -> list[str]:
+    """Write `info.txt`, unless it is there. Returns what could not be had."""
+    path = os.path.join(folder, INFO)
+    if os.path.exists(path):
+        return []
     problems: list[str] = []
     cwd = str(facts.get("cwd") or os.getcwd())
-    found = _changes(cwd, scratch, problems)
-    system = str(facts.get("host") or "")
-    python = str(facts.get("python") or "")
+    commit, changes, note = _changes(cwd, scratch, problems)
     info = Info(
         command=command,
-        system=system,
-        python=python,
-        commit=found.commit,
-        changes=found.changes,
+        system=str(facts.get("host") or ""),
+        python=str(facts.get("python") or ""),
+        commit=commit,
+        changes=changes,
         cwd=cwd,
-        note=found.note,
+        note=note,
     )
-    _new(os.path.join(folder, INFO), render(info), problems)
+    _new(path, render(info), problems)
+    return problems
+
+
+def write_beside(
+    folder: str, facts: Mapping[str, Any], scratch: str, packages: Callable[[], Sequence[tuple[str, str]]]
+) -> list[str]:
+    """Write what takes longer: the packages, and the script, if git does not have it. Returns what could not be had."""
+    problems: list[str] = []
     try:
         listed = "".join(f"{name}=={version}\n" for name, version in packages())
     except Exception as error:
@@ -73,7 +80,7 @@ def write(
         listed = ""
     _new(os.path.join(folder, PACKAGES), listed.encode(), problems)
     script = facts.get("script")
-    if isinstance(script, str) and not found.has(script):
+    if isinstance(script, str) and not _is_tracked(script, scratch):
         try:
             with open(script, "rb") as file:
                 data = file.read()
@@ -84,41 +91,34 @@ def write(
     return problems
 
 
-class _Found:
-    """What git says of a working directory."""
-
-    def __init__(self) -> None:
-        self.commit: str | None = None
-        self.changes = b""
-        self.note: str | None = None
-        self.untracked: set[str] = set()
-        self.top: str | None = None
-
-    def has(self, script: str) -> bool:
-        """Whether the script can be had from git: it is tracked, changed or not."""
-        real = os.path.realpath(script)
-        return self.top is not None and real.startswith(self.top + "/") and real not in self.untracked
+def _is_tracked(script: str, scratch: str) -> bool:
+    """Whether a file can be had from git, changed or not."""
+    real = os.path.realpath(script)
+    repository = git.find(os.path.dirname(real))
+    if repository is None:
+        return False
+    try:
+        program = git.Program("git", _SECONDS, scratch)
+        name = os.fsencode(os.path.relpath(real, repository.top))
+        return any(path == name for path, *_ in git.listed(program, repository))
+    except Exception:
+        return False
 
 
-def _changes(cwd: str, scratch: str, problems: list[str]) -> _Found:
-    found = _Found()
+def _changes(cwd: str, scratch: str, problems: list[str]) -> tuple[str | None, bytes, str | None]:
+    """The commit, what has changed since, and what there is to say where there is none."""
     repository = git.find(os.path.realpath(cwd))
     if repository is None:
-        found.note = "(no git repository)"
-        return found
-    found.commit = git.head(repository)[0]
-    if found.commit is None:
-        found.note = "(no commit yet)"
+        return None, b"", "(no git repository)"
+    commit = git.head(repository)[0]
     try:
         program = git.Program("git", _SECONDS, scratch)
         configuration = gitconfig.load(repository.common, repository.git_dir)
-        state = git.status(program, repository, "", configuration)
-        found.top = repository.top
-        found.untracked = {os.path.join(repository.top, os.fsdecode(path)) for path in state.untracked}
-        found.changes = _harmless(git.diff(program, repository, configuration))
+        changes = _harmless(git.diff(program, repository, configuration))
     except Exception as error:
         problems.append(f"{INFO}: {type(error).__name__}: {error}"[:500])
-    return found
+        changes = b""
+    return commit, changes, None if commit else "(no commit yet)"
 
 
 def _harmless(changes: bytes) -> bytes:
@@ -150,3 +150,10 @@ def _new(path: str, data: bytes, problems: list[str]) -> None:
         pass
     except OSError as error:
         problems.append(f"{path} could not be written: {error.strerror}")
+
+
+def _quoted(word: str) -> str:
+    """A word as a shell reads it; `shlex` would load `re`, and take longer than all else that is done here."""
+    if word and word.isascii() and not set(word) - _PLAIN:
+        return word
+    return "'" + word.replace("'", "'\"'\"'") + "'"

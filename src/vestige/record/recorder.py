@@ -291,7 +291,8 @@ class Recorder:
         os.makedirs(scratch, exist_ok=True)
         command = [str(word) for word in self._started.get("command") or ()]
         python = str(facts.get("python") or "")
-        self._context.problems += info.write(folder, facts, command, scratch, lambda: self._environments.versions(python))
+        self._context.problems += info.write(folder, facts, command, scratch)
+        self._context.problems += info.write_beside(folder, facts, scratch, lambda: self._environments.versions(python))
 
     # -- at the end -----------------------------------------------------------------------------------------------------
 

@@ -1,6 +1,6 @@
 """The process beside a program that records itself: it follows the journals of its runs, and writes their records.
 
-    python -m vestige.script.beside ROOT [RUN]
+It is called with the project's root and the id of the program's own run, if that has one.
 
 Descriptor 3 is a pipe that the program, and every process it forks, holds open: `began ID`, `ended ID` and `status N` come
 through it, and its end says that all of them have ended. A byte to descriptor 4 says that what belongs beside the results
@@ -14,39 +14,47 @@ import select
 import sys
 import time
 
-from vestige.config import Config, load
-from vestige.errors import VestigeError
-from vestige.record import identity, journal, recorder
-from vestige.record.code import CodeOfRun
-from vestige.record.inner import Inner
-from vestige.script import ending
+from vestige.record import info
+from vestige.record.said import Said
 from vestige.store import project
 from vestige.store.journal import Active
 
 _TICK, _SLOWEST, _HEARTBEAT = 0.02, 0.25, 20.0
 
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from vestige.record.recorder import Recorder
+
+
 class Beside:
     """What is known of the program, and the recorders of its runs."""
 
     def __init__(self, root: str, run_id: str) -> None:
-        place = project.locate(root, root)
-        self._place = project.prepare(place)
+        from vestige.config import Config, load
+        from vestige.errors import VestigeError
+        from vestige.record.inner import Inner
+        from vestige.script.ending import Ending
+
+        self._place = project.prepare(project.locate(root, root))
         try:
             self._config = load(root)
         except VestigeError:
             self._config = Config()
-        self._ending = ending.Ending(5)
+        self._ending = Ending(5)
         self._status: int | None = None
-        self._own: recorder.Recorder | None = None
-        self._folder = os.path.join(self._place.store, "active", run_id) if run_id else None
+        self._own: Recorder | None = None
+        self._folder = _folder(self._place.store, run_id)
         if self._folder is not None:
             self._own = self._begin(self._folder)
         self._inner = Inner(self._place, self._config, like=self._own)
-        self._told = False
         self._rest = b""
 
-    def _begin(self, folder: str) -> recorder.Recorder | None:
+    def _begin(self, folder: str) -> Recorder | None:
+        from vestige.errors import VestigeError
+        from vestige.record import identity, journal, recorder
+        from vestige.record.code import CodeOfRun
+
         code = CodeOfRun(self._place, self._config)
         code.take()
         try:
@@ -66,7 +74,6 @@ class Beside:
         pause, beat, ended = _TICK, time.monotonic(), False
         while not ended:
             news = self._step()
-            self._tell()
             pause = _TICK if news else min(pause * 1.5, _SLOWEST)
             if time.monotonic() - beat > _HEARTBEAT:
                 beat = time.monotonic()
@@ -76,7 +83,6 @@ class Beside:
             if poll.poll(pause * 1000):
                 ended = self._read()
         self._step()
-        self._tell()
         self._finish()
 
     def _step(self) -> bool:
@@ -85,15 +91,6 @@ class Beside:
             news = self._own.step()
         self._inner.step()
         return news
-
-    def _tell(self) -> None:
-        """What belongs beside the results is there."""
-        if not self._told:
-            self._told = True
-            try:
-                os.write(4, b"1")
-            except OSError:
-                pass
 
     def _read(self) -> bool:
         """Take in what the program says; True where nobody can say anything any more."""
@@ -111,6 +108,9 @@ class Beside:
         self._inner.finish()
         if self._own is None or self._folder is None:
             return
+        from vestige.errors import VestigeError
+        from vestige.record import journal
+
         status, problem = self._ending.status(self._status)
         try:
             if problem is not None:
@@ -127,14 +127,41 @@ def main() -> None:
     """From the command line."""
     for signal in (1, 2, 3, 15):  # the program's end is ours: what ends its terminal or its job must not end us before
         _ignore(signal)
-    Beside(sys.argv[1], sys.argv[2] if len(sys.argv) > 2 else "").main()
+    root, run_id = sys.argv[1], sys.argv[2] if len(sys.argv) > 2 else ""
+    try:
+        _describe(root, run_id)
+    finally:
+        try:
+            os.write(4, b"1")
+        except OSError:
+            pass  # nobody waits
+    import site  # it takes as long as all before, and only what follows needs other packages
+
+    site.main()
+    Beside(root, run_id).main()
+
+
+def _describe(root: str, run_id: str) -> None:
+    """What the program's end may wait for, before anything else is loaded."""
+    folder = _folder(project.locate(root, root).store, run_id)
+    if folder is None:
+        return
+    try:
+        command = [str(word) for word in Active(folder).document("started.json").get("command") or ()]
+        scratch = os.path.join(folder, "scratch")
+        os.makedirs(scratch, exist_ok=True)
+        for kind, path, *rest in Said(folder).news():
+            if kind == "folder":
+                info.write(path, rest[0], command, scratch)
+    except Exception as error:
+        sys.stderr.write(f"{info.INFO}: {error}\n")  # into the log; the recorder tries again, and says so in the record
+
+
+def _folder(store: str, run_id: str) -> str | None:
+    return os.path.join(store, "active", run_id) if run_id else None
 
 
 def _ignore(number: int) -> None:
     import _signal  # type: ignore[import-not-found]
 
     _signal.signal(number, _signal.SIG_IGN)
-
-
-if __name__ == "__main__":
-    main()

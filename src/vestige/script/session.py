@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 RUN_ID, RUN_NAME, RUN_DIR, OUTPUT_DIR = "VESTIGE_RUN_ID", "VESTIGE_RUN_NAME", "VESTIGE_RUN_DIR", "VESTIGE_OUTPUT_DIR"
 #: The folder of a run that observes itself: its workers must tell of themselves, too.
 WORKER = "VESTIGE_WORKER"
+_BESIDE = "from vestige.script.beside import main; main()"
 _PATIENCE = 1.0  # seconds for which our end may wait for what lies beside the results
 
 
@@ -205,7 +206,7 @@ class Session:
         environ = {**os.environ, "PYTHONPATH": os.pathsep.join([package, *filter(None, [os.environ.get("PYTHONPATH")])])}
         for name in ("PYTHONINSPECT", "PYTHONSTARTUP", "PYTHONPROFILEIMPORTTIME", "PYTHONDEVMODE", "PYTHONWARNINGS"):
             environ.pop(name, None)
-        words = [sys.executable, "-P", "-m", "vestige.script.beside", self.place.root, run_id or ""]
+        words = [sys.executable, "-P", "-S", "-c", _BESIDE, self.place.root, run_id or ""]
         log = os.path.join(self.place.store, "active", run_id, "log") if run_id else os.devnull
         handed = [ours[0], theirs[1]]
         try:
