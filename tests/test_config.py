@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import subprocess
 import sys
 import tomllib
@@ -9,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from vestige.config import KEYS, Config, load
+from vestige.config import CAPSULE, KEYS, Config, load
 from vestige.errors import ConfigError
+from vestige.model.collecting import Wanted
 
 
 def test_nothing_must_be_configured(tmp_path: Path) -> None:
@@ -59,6 +61,33 @@ def test_flags_and_items(tmp_path: Path) -> None:
     assert [(item.name, item.files) for item in config.items] == [("figures", ("*.png",)), ("tables", ("*.csv",))]
 
 
+def test_files_to_collect_repositories_and_capsules(tmp_path: Path) -> None:
+    (tmp_path / "vestige.toml").write_text(
+        'pre_capture = ["make -s lock", "date > stamp"]\n[collect]\n"a" = {}\n"b/*" = { digest = "md5", copy = true }\n'
+        '[items.tables.files]\n"*.csv" = { move = true, copy = false }\n[repositories]\nlibrary = "../library"\n'
+        '[capsule]\nvault = "runs"\nwrite = true\n'
+    )
+    config = load(str(tmp_path), {})
+    assert config.pre_capture == ("make -s lock", "date > stamp")
+    assert config.collect == (Wanted("a"), Wanted("b/*", "copy", "md5"))
+    assert [(item.name, item.files, item.wanted) for item in config.items] == [("tables", ("*.csv",), (Wanted("*.csv", "move"),))]
+    assert config.repositories == (("library", "../library"),)
+    capsule = config.capsule
+    assert (capsule.vault, capsule.template, capsule.write, capsule.cpu) == ("runs", "%Y%m%d_%H%M%S", True, True)
+
+
+def test_a_configuration_can_be_handed_to_another_process(tmp_path: Path) -> None:
+    (tmp_path / "vestige.toml").write_text('[collect]\n"a" = { copy = true }\n[capsule]\nwrite = true\n')
+    again = pickle.loads(pickle.dumps(load(str(tmp_path), {})))
+    assert again.collect == (Wanted("a", "copy"),)
+    assert (again.capsule.write, again.capsule.vault) == (True, "vault")
+
+
+def test_what_capsules_take_is_what_the_table_says() -> None:
+    for key in CAPSULE:
+        assert getattr(Config().capsule, key.name) == tomllib.loads(f"x = {key.default}")["x"]
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
@@ -82,6 +111,26 @@ def test_flags_and_items(tmp_path: Path) -> None:
         ("[clasify]", "there is no key 'clasify'; did you mean 'classify'?"),
         ("[items.a]\nfile = []", "there is no key 'items.a.file'; did you mean 'items.a.files'?"),
         ("keep = ", "is not TOML"),
+        ('[collect]\n"a" = { digest = "sha265" }', "collect.'a'.digest takes blake3, "),
+        ('[collect]\n"a" = { digest = "sha265" }', "not 'sha265'; did you mean 'sha256'?"),
+        ('[collect]\n"a" = { digset = "md5" }', "there is no key 'collect.'a'.digset'; did you mean 'collect.'a'.digest'?"),
+        ('[collect]\n"a" = { copy = true, move = true }', "collect.'a' is to be copied and moved: it can be one of the two"),
+        ('[collect]\n"a" = { copy = 1 }', "collect.'a'.copy takes true or false, not 1"),
+        ('[collect]\n"a" = true', "collect.'a' takes a table such as { digest"),
+        ('[collect]\n"" = {}', "names no file"),
+        ('[collect]\n"a\\nb" = 3', "collect.'a\\nb' takes a table"),
+        ("collect = []", "collect is a table"),
+        ('[items.a.files]\n"b" = { mvoe = true }', "there is no key 'items.a.files.'b'.mvoe'; did you mean"),
+        ("pre_capture = 'make'", "pre_capture takes a list of words"),
+        ("sidecars = 1", "sidecars takes true or false, not 1"),
+        ("[repositories]\na = 1", "repositories.a takes a path, not 1"),
+        ("repositories = 1", "repositories is a table"),
+        ("[capsule]\nvalt = 1", "there is no key 'capsule.valt'; did you mean 'capsule.vault'?"),
+        ("[capsule]\nvault = 1", "capsule.vault takes a text, not 1"),
+        ('[capsule]\ntemplate = "../x"', "capsule.template names a folder in the vault, which '../x' does not"),
+        ('[capsule]\ncpu = "no"', "capsule.cpu takes true or false, not 'no'"),
+        ("capsule = 1", "capsule is a table"),
+        ("[repositorys]", "there is no key 'repositorys'; did you mean 'repositories'?"),
     ],
 )
 def test_what_is_wrong_is_one_line_with_file_key_and_nearest_right_one(tmp_path: Path, text: str, said: str) -> None:
@@ -101,6 +150,9 @@ def test_what_is_wrong_is_one_line_with_file_key_and_nearest_right_one(tmp_path:
         ("VESTIGE_KEEP", "0", "keep", 0),
         ("VESTIGE_CATALOGUE", "no", "catalogue", False),
         ("VESTIGE_VARIABLES", "LR, SEED", "variables", ("LR", "SEED")),
+        ("VESTIGE_PRE_CAPTURE", "echo a, b\ndate", "pre_capture", ("echo a, b", "date")),
+        ("VESTIGE_PRE_CAPTURE", "", "pre_capture", ()),
+        ("VESTIGE_SIDECARS", "yes", "sidecars", True),
     ],
 )
 def test_variables_are_read_as_the_file_would_be(tmp_path: Path, variable: str, text: str, key: str, value: object) -> None:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from typing import Literal
 
+    from vestige.model.collecting import Wanted
     from vestige.model.files import Role
 
 FILE = "vestige.toml"
@@ -67,7 +68,33 @@ KEYS = (
         "note files that a program only asks about (stat, access), too; each such call then costs as much as an open",
     ),
     Key("variables", "words", "[]", 'further environment variables to record, by name: ["LR", "DATASET"]'),
+    Key(
+        "pre_capture",
+        "commands",
+        "[]",
+        "commands that the shell runs in this folder before anything is captured, in order and up to the first that fails",
+    ),
+    Key("sidecars", "switch", "false", "put a file .NAME.vestige with its whole lineage beside each output NAME"),
 )
+#: What `[capsule]` takes, as `KEYS` has the others.
+CAPSULE = (
+    Key("vault", "text", '"vault"', "the folder that capsules are put into"),
+    Key(
+        "template",
+        "text",
+        '"%Y%m%d_%H%M%S"',
+        "its name: the start of the run in local time, as strftime writes it",
+    ),
+    Key(
+        "write",
+        "switch",
+        "false",
+        "write one of every run; vestige export RUN --format capsule does whenever you ask",
+    ),
+    Key("cpu", "switch", "true", "describe the CPU in a capsule"),
+)
+#: The tables; a key of such a name holds one.
+TABLES = ("flags", "items", "classify", "collect", "repositories", "capsule")
 _FLAGS = ("inputs", "outputs")
 _ITEM = ("files",)
 #: What `[classify]` can make of a file.
@@ -85,21 +112,37 @@ class Flags:
 
 
 class Item:
-    """A named set of files that a run with `--item NAME` yields: patterns relative to the root."""
+    """A named set of files that a run with `--item NAME` yields: patterns relative to the root. `wanted` says how those are
+    collected for which more than the name was given."""
 
-    __slots__ = ("files", "name")
+    __slots__ = ("files", "name", "wanted")
 
-    def __init__(self, name: str, files: Sequence[str]) -> None:
+    def __init__(self, name: str, files: Sequence[str], wanted: Sequence[Wanted] = ()) -> None:
         self.name = name
         self.files = tuple(files)
+        self.wanted = tuple(wanted)
+
+
+class Capsule:
+    """Where capsules go (a folder, from the root), what they are called, whether every run writes one, and whether it
+    describes the CPU."""
+
+    __slots__ = ("cpu", "template", "vault", "write")
+
+    def __init__(self, vault: str = "vault", template: str = "%Y%m%d_%H%M%S", *, write: bool = False, cpu: bool = True) -> None:
+        self.vault = vault
+        self.template = template
+        self.write = write
+        self.cpu = cpu
 
 
 class Config:
     """What is in force. Sizes in bytes. Frozen: `replaced` gives another."""
 
     __slots__ = (
-        "_origins", "budget", "catalogue", "classify", "dirty", "flags", "hash_limit", "items", "keep", "keep_exclude",
-        "metadata", "observe", "records", "secrets", "snapshot_limit", "source_limit", "streams", "variables",
+        "_origins", "budget", "capsule", "catalogue", "classify", "collect", "dirty", "flags", "hash_limit", "items", "keep",
+        "keep_exclude", "metadata", "observe", "pre_capture", "records", "repositories", "secrets", "sidecars", "snapshot_limit",
+        "source_limit", "streams", "variables",
     )  # fmt: skip
 
     keep: int
@@ -116,9 +159,14 @@ class Config:
     observe: str
     metadata: bool
     variables: tuple[str, ...]
+    pre_capture: tuple[str, ...]
+    sidecars: bool
     flags: Flags
     items: tuple[Item, ...]
     classify: tuple[tuple[str, Role], ...]
+    collect: tuple[Wanted, ...]
+    repositories: tuple[tuple[str, str], ...]
+    capsule: Capsule
     _origins: dict[str, str]
 
     def __init__(self, values: Mapping[str, object] | None = None, origins: Mapping[str, str] | None = None) -> None:
@@ -188,9 +236,14 @@ _DEFAULTS: tuple[tuple[str, object], ...] = (
     ("observe", "auto"),
     ("metadata", False),
     ("variables", ()),
+    ("pre_capture", ()),
+    ("sidecars", False),
     ("flags", Flags()),
     ("items", ()),
     ("classify", ()),
+    ("collect", ()),
+    ("repositories", ()),
+    ("capsule", Capsule()),
 )
 
 
@@ -199,7 +252,10 @@ def load(root: str, environ: Mapping[str, str] | None = None) -> Config:
     values: dict[str, object] = {}
     origins: dict[str, str] = {}
     where, document = _read(root)
-    readers = {"flags": _flags, "items": _items, "classify": _classify}
+    readers = {
+        "flags": _flags, "items": _items, "classify": _classify,
+        "collect": _collect, "repositories": _repositories, "capsule": _capsule,
+    }  # fmt: skip
     for name, value in document.items():
         values[name] = readers[name](value, where) if name in readers else _check(name, value, where)
         origins[name] = where
@@ -260,13 +316,11 @@ def _toml(data: bytes, path: str) -> dict[str, object]:
 def _check(name: str, value: object, where: str) -> object:
     key = next((one for one in KEYS if one.name == name), None)
     if key is None:
-        raise _unknown(name, [one.name for one in KEYS] + ["flags", "items", "classify"], where)
+        raise _unknown(name, [*(one.name for one in KEYS), *TABLES], where)
     if key.kind == "size":
         return _size(key, value, where)
     if key.kind == "switch":
-        if isinstance(value, bool):
-            return value
-        raise _wrong(key, value, where, "takes true or false")
+        return _switch(name, value, where)
     if key.kind == "choice":
         if value in key.choices:
             return value
@@ -283,6 +337,12 @@ def _size(key: Key, value: object, where: str) -> int:
     except (ValueError, OverflowError):
         pass
     raise _wrong(key, value, where, f"takes a size such as {key.default}")
+
+
+def _switch(name: str, value: object, where: str) -> bool:
+    if isinstance(value, bool):
+        return value
+    raise ConfigError(f"{where}: {name} takes true or false, not {value!r}")
 
 
 def _words(name: str, value: object, where: str) -> tuple[str, ...]:
@@ -316,8 +376,51 @@ def _items(value: object, where: str) -> tuple[Item, ...]:
                 if key not in _ITEM:
                     raise _unknown(f"items.{name}.{key}", [f"items.{name}.{one}" for one in _ITEM], where)
             files = item.get("files", [])
-        found.append(Item(name, _words(f"items.{name}", files, where)))
+        if isinstance(files, dict):
+            wanted = _wanted(f"items.{name}.files", files, where)
+            found.append(Item(name, [one.pattern for one in wanted], wanted))
+        else:
+            found.append(Item(name, _words(f"items.{name}", files, where)))
     return tuple(found)
+
+
+def _collect(value: object, where: str) -> tuple[Wanted, ...]:
+    if not isinstance(value, dict):
+        raise ConfigError(f'{where}: collect is a table: [collect] "poetry.lock" = {{ digest = "sha256" }}')
+    return _wanted("collect", value, where)
+
+
+def _wanted(name: str, table: Mapping[str, object], where: str) -> tuple[Wanted, ...]:
+    from vestige.model.collecting import read
+
+    return read(name, table, where)
+
+
+def _repositories(value: object, where: str) -> tuple[tuple[str, str], ...]:
+    if not isinstance(value, dict):
+        raise ConfigError(f'{where}: repositories is a table: [repositories] library = "../library"')
+    for name, path in value.items():
+        if not isinstance(path, str) or not path or "\0" in path:
+            raise ConfigError(f"{where}: repositories.{name} takes a path, not {path!r}")
+    return tuple(value.items())
+
+
+def _capsule(value: object, where: str) -> Capsule:
+    if not isinstance(value, dict):
+        raise ConfigError(f"{where}: capsule is a table: [capsule] write = true")
+    for name in value:
+        if name not in Capsule.__slots__:
+            raise _unknown(f"capsule.{name}", [f"capsule.{one.name}" for one in CAPSULE], where)
+    for name in ("vault", "template"):
+        text = value.get(name, name)
+        if not isinstance(text, str) or not text or "\0" in text:
+            raise ConfigError(f"{where}: capsule.{name} takes a text, not {text!r}")
+    template = value.get("template", "")
+    if template.startswith("/") or ".." in template.split("/"):
+        raise ConfigError(f"{where}: capsule.template names a folder in the vault, which {template!r} does not")
+    for name in ("write", "cpu"):
+        _switch(f"capsule.{name}", value.get(name, False), where)
+    return Capsule(**value)
 
 
 def _classify(value: object, where: str) -> tuple[tuple[str, Role], ...]:
@@ -339,6 +442,8 @@ def _spelled(key: Key, text: str) -> object:
         )
     if key.kind == "words":
         return [word.strip() for word in text.split(",") if word.strip()]
+    if key.kind == "commands":
+        return [line for line in text.split("\n") if line.strip()]
     return text
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 
-from vestige.config import FILE, KEYS
+from vestige.config import CAPSULE, FILE, KEYS, Key
 from vestige.errors import ExistsError
 from vestige.ops.project import Project
 from vestige.store import publish
@@ -19,6 +19,19 @@ _TABLES = """\
 # Named sets of files, relative to this folder, that `vestige run --item NAME` takes along.
 # [items]
 # figures = ["figures/*.png"]
+
+# An item can also say how each of its files is collected after the run; see [collect].
+# [items.tables.files]
+# "tables/*.csv" = { digest = "sha256", copy = true }
+
+# Files, relative to this folder, that every capture and every run collects when it begins: by their digest (BLAKE3, and by the
+# algorithm that `digest` names), as a copy in the store, or moved there; never moved unless you say so.
+# [collect]
+# "poetry.lock" = { digest = "sha256", copy = true, move = false }
+
+# Further git repositories, relative to this folder, whose state is recorded with every run.
+# [repositories]
+# library = "../library"
 
 # What a file was to a run, where the rules are wrong; the first pattern that fits counts. It holds for runs that are recorded
 # already, too: it is applied when you ask. Roles are data, config, code, cache, temporary, library, system.
@@ -37,7 +50,7 @@ def init(project: Project) -> str:
 
 def text() -> str:
     """The file: valid TOML that says nothing, and becomes a configuration where a `#` is taken away."""
-    return "\n".join(_lines()) + "\n" + _TABLES
+    return "\n".join(_lines()) + "\n" + _TABLES + "\n".join(_capsule()) + "\n"
 
 
 def _lines() -> Iterator[str]:
@@ -45,7 +58,19 @@ def _lines() -> Iterator[str]:
     yield "# Each key can also be set by a variable: VESTIGE_KEEP, VESTIGE_BUDGET, …"
     yield ""
     for key in KEYS:
-        choices = f" ({', '.join(key.choices)})" if key.choices else ""
-        yield f"# {key.help[0].upper()}{key.help[1:]}{choices}."
-        yield f"# {key.name} = {key.default}"
+        yield from _key(key)
         yield ""
+
+
+def _capsule() -> Iterator[str]:
+    yield ""
+    yield "# Capsules: runs as folders, with context.json, pre-run-info.json, post-run-info.json and what was collected."
+    yield "# [capsule]"
+    for key in CAPSULE:
+        yield from _key(key)
+
+
+def _key(key: Key) -> Iterator[str]:
+    choices = f" ({', '.join(key.choices)})" if key.choices else ""
+    yield f"# {key.help[0].upper()}{key.help[1:]}{choices}."
+    yield f"# {key.name} = {key.default}"
