@@ -120,6 +120,30 @@ def test_machine_and_interpreter_are_those_of_the_capsule(first: Path) -> None:
     assert environment["problems"] == ["the packages were not recorded"]
 
 
+def test_the_cpu_is_that_of_the_capsule_and_a_time_zone_is_heeded(first: Path) -> None:
+    folder = capsule(first, "20261121_114805")
+    change(folder / "context.json", cpu={"brand_raw": "Intel(R) Core(TM) i5-10400 CPU", "count": 12, "flags": ["aes", "avx2"]})
+    change(folder / "pre-run-info.json", timestamp="2023-07-12T18:09:29.490877+09:00")
+    change(folder / "post-run-info.json", timestamp="2023-07-12T18:09:31.977784+09:00", run_time="PT2.486653S")
+    (run,) = imported(first, "vault/20261121_114805").runs
+    machine = plain.loads(kept(first, run.machine))
+    assert (machine["cpu"], machine["cpus"], machine["flags"]) == ("Intel(R) Core(TM) i5-10400 CPU", 12, ["aes", "avx2"])
+    assert (run.started, run.ended, run.duration) == ("2023-07-12T09:09:29.490877Z", "2023-07-12T09:09:31.977784Z", 2.486653)
+
+
+def test_further_repositories_stand_beside_the_project_s_own(first: Path) -> None:
+    folder = capsule(first, "20261121_114805")
+    context = json.loads((folder / "context.json").read_text())
+    context["git"]["lib"] = {"path": "../lib", "sha": "b" * 40, "branch": "dev", "remotes": [{"name": "up", "url": "git@x:lib"}]}
+    context["git"] = dict(reversed(context["git"].items()))
+    (folder / "context.json").write_text(json.dumps(context))
+    (run,) = imported(first, "vault/20261121_114805").runs
+    assert run.code is not None
+    assert (run.code.commit, run.code.branch) == (context["git"]["study"]["sha"], "main")
+    (other,) = run.code.repositories
+    assert (other.commit, other.branch, dict(other.remotes)) == ("b" * 40, "dev", {"up": "git@x:lib"})
+
+
 def test_a_project_that_was_moved_has_its_paths_where_it_is_now(first: Path) -> None:
     """The golden copies name `/home/ada/study`, which is not there."""
     imported(first, "vault/20261121_114802")

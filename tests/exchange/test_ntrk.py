@@ -11,7 +11,7 @@ import pytest
 
 import vestige
 from tests.exchange.studies import copied, imported, project, runs, traced
-from vestige.errors import UnreadableError
+from vestige.errors import NotFoundError, UnreadableError
 from vestige.model.run import Run
 
 
@@ -150,6 +150,15 @@ def test_a_file_that_was_copied_elsewhere_is_traced_by_the_sidecar_that_went_wit
     (elsewhere / ".out.csv.ntrk").rename(elsewhere / ".given.csv.ntrk")
     imported(elsewhere, ".given.csv.ntrk")
     assert traced(elsewhere, "given.csv")[0].startswith("in.csv [missing] -> step.py @ ")
+
+
+def test_a_sidecar_is_not_believed_of_bytes_that_it_does_not_describe(root: Path) -> None:
+    (root / "out.csv").write_text("something else, and long enough\n")
+    imported(root, ".out.csv.ntrk")
+    assert traced(root, "out.csv")[0].endswith("-> out.csv [modified]")
+    (root / "out.csv").rename(root / "renamed.csv")
+    with pytest.raises(NotFoundError, match="no run is known that made"):
+        traced(root, "renamed.csv")
 
 
 def test_a_damaged_line_is_a_note_and_the_rest_is_imported(root: Path) -> None:
