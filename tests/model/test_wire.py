@@ -18,6 +18,7 @@ from vestige.model.environment import CondaPackage, Environment, Interpreter, Pa
 from vestige.model.files import FileUse, Moment, Signature
 from vestige.model.machine import Machine
 from vestige.model.run import (
+    Collected,
     FileReference,
     Observation,
     Process,
@@ -345,7 +346,19 @@ def test_environments_and_machines_come_back_as_they_were(one: Environment | Mac
 
 def test_every_key_of_a_record_is_described() -> None:
     text = (Path(__file__).parents[2] / "docs" / "format.md").read_text(encoding="utf-8")
-    of_run = (Run, ProjectReference, Redaction, FileReference, Stdin, Stream, Process, Observation, Reproduction, Verdict)
+    of_run = (
+        Run,
+        Collected,
+        ProjectReference,
+        Redaction,
+        FileReference,
+        Stdin,
+        Stream,
+        Process,
+        Observation,
+        Reproduction,
+        Verdict,
+    )
     of_files = (FileUse, Moment, Signature, Code, Repository)
     of_surroundings = (Environment, Interpreter, Package, CondaPackage, Machine, Note)
     for cls in (*of_run, *of_files, *of_surroundings):

@@ -12,13 +12,17 @@ if TYPE_CHECKING:
 
 @value(kw_only=True)
 class Repository:
-    """A repository inside the project (a submodule, an untracked clone); its files are part of the project's snapshot."""
+    """A repository inside the project (a submodule, an untracked clone), whose files are part of the project's snapshot; or one
+    that the configuration calls `name`. If that lies elsewhere, it has a `snapshot` and a `base` of its own, as `Code` has."""
 
     path: str
     commit: str | None
+    name: str | None = None
     branch: str | None = None
     remotes: Mapping[str, str] = field(default_factory=nothing)
     dirty: bool = False
+    snapshot: str | None = None
+    base: str | None = None
     extra: Mapping[str, object] = field(default_factory=nothing)
 
 

@@ -118,6 +118,20 @@ class Reproduction:
 
 
 @value(kw_only=True)
+class Collected:
+    """A file that the configuration had collected when the run began, or, as one of an `item`, when it had ended. `other`: its
+    digest by the algorithm that was asked for, if not BLAKE3. `way`: digest, copy or move; what was copied or moved is kept."""
+
+    path: str
+    digest: Digest | None
+    size: int | None = None
+    way: str = "digest"
+    other: Digest | None = None
+    item: str | None = None
+    extra: Mapping[str, object] = field(default_factory=nothing)
+
+
+@value(kw_only=True)
 class Run:
     """One record. Keys as in `docs/format.md`; a record written today is readable in ten years."""
 
@@ -166,6 +180,7 @@ class Run:
     listings: Digest | None = None
     network: tuple[Mapping[str, object], ...] = ()
     reproduction: Reproduction | None = None
+    collected: tuple[Collected, ...] = ()
     resources: Mapping[str, object] = field(default_factory=nothing)
     problems: tuple[str, ...] = ()
     extra: Mapping[str, object] = field(default_factory=nothing)
@@ -226,6 +241,7 @@ def summarise(run: Run) -> Summary:
 
 __all__ = [
     "FORMAT",
+    "Collected",
     "FileReference",
     "Kind",
     "Observation",

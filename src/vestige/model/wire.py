@@ -17,6 +17,7 @@ from vestige.model.files import FileUse, Moment, Signature
 from vestige.model.machine import Machine
 from vestige.model.run import (
     FORMAT,
+    Collected,
     FileReference,
     Observation,
     Process,
@@ -55,7 +56,7 @@ _ONE: dict[type, dict[str, type]] = {
     FileUse: {"first": Moment, "last": Moment, "signature": Signature},
 }
 _MANY: dict[type, dict[str, type]] = {
-    Run: {"inputs": FileUse, "outputs": FileUse, "processes": Process, "redactions": Redaction},
+    Run: {"inputs": FileUse, "outputs": FileUse, "processes": Process, "redactions": Redaction, "collected": Collected},
     Code: {"repositories": Repository},
     Environment: {"interpreters": Interpreter, "packages": Package, "conda": CondaPackage},
     Reproduction: {"verdicts": Verdict},
@@ -70,7 +71,9 @@ _CLOSED = frozenset({Moment, Signature})
 
 #: Keys that are left out where they say nothing. All other keys are always written.
 _QUIET: dict[type, frozenset[str]] = {
-    Run: frozenset({"inputs_object", "outputs_object", "processes_object"}),
+    Run: frozenset({"inputs_object", "outputs_object", "processes_object", "collected"}),
+    Collected: frozenset({"other", "item"}),
+    Repository: frozenset({"name", "snapshot", "base"}),
     FileUse: frozenset({"before", "first", "last", "by", "deleted", "recovered", "link", "kind", "signature"}),
     FileReference: frozenset({"git_blob"}),
     Process: frozenset({"parent", "exit_code"}),

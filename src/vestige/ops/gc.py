@@ -121,12 +121,16 @@ def _expendable(
 
 def _trees(project: Project, runs: Iterable[Run]) -> set[str]:
     """The snapshots that records name, and those that active runs may be about to name."""
-    found = {tree for run in runs if run.code for tree in (run.code.snapshot, run.code.base) if tree is not None}
+    codes = [run.code for run in runs if run.code]
+    found = {tree for code in codes for tree in (code.snapshot, code.base) if tree is not None}
+    found |= {tree for code in codes for one in code.repositories for tree in (one.snapshot, one.base) if tree is not None}
     for active in journal.list_active(project.store):
         try:
-            code = active.document("capture.json").get("code")
+            captured = active.document("capture.json")
         except VestigeError:
             continue
-        if isinstance(code, dict):
-            found.update(tree for key in ("snapshot", "base") if isinstance(tree := code.get(key), str))
+        code, others = captured.get("code"), captured.get("repositories") or ()
+        for one in (code, *others):
+            if isinstance(one, dict):
+                found.update(tree for key in ("snapshot", "base") if isinstance(tree := one.get(key), str))
     return found

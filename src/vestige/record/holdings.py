@@ -50,6 +50,7 @@ def needed(run: Run) -> Iterator[tuple[str, Digest]]:
         **(_diffs(run.code) if run.code is not None else {}),
     }
     yield from ((what, digest) for what, digest in once.items() if digest is not None)
+    yield from ((f"collected {one.path}", one.digest) for one in run.collected if one.way != "digest" and one.digest is not None)
 
 
 def _diffs(code: Code) -> dict[str, Digest]:
@@ -77,12 +78,24 @@ def required(store: str, known: Iterable[Run]) -> set[Digest]:
     found = {digest for run in known for _, digest in needed(run)}
     for active in journal.list_active(store):
         found.update(one.digest for one in active.digests() if one.digest is not None)
+        found.update(_collected(active))
         try:
             captured = active.document("capture.json")
         except VestigeError:
             continue
         found.update(digest for key in ("environment", "machine") if isinstance(digest := captured.get(key), str))
     return found
+
+
+def _collected(active: journal.Active) -> Iterator[Digest]:
+    """What a run has put aside already, and may have taken away."""
+    try:
+        files = active.document("collected.json").get("files")
+    except VestigeError:
+        return
+    for one in files if isinstance(files, list) else ():
+        if isinstance(one, dict) and isinstance(digest := one.get("digest"), str):
+            yield digest
 
 
 def contents(store: str, known: Iterable[Run], but: set[Digest]) -> dict[Digest, Content]:
