@@ -124,6 +124,13 @@ def test_a_store_that_cannot_be_written_is_one_line_and_what_was_written_stays(e
     assert len(runs(everything)) == 3
 
 
+def test_how_far_it_is_is_told(everything: Path) -> None:
+    told: list[tuple[int, int]] = []
+    done = project(everything).import_records([everything], progress=lambda *one: told.append(one))
+    assert told[-1] == (len(done.runs), len(done.runs))
+    assert all(number <= of for number, of in told)
+
+
 # --- our own records -------------------------------------------------------------------------------------------------
 
 

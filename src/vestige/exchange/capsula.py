@@ -242,6 +242,9 @@ def _collected(capsule: Capsule, document: Document, access: Access) -> list[Cla
         if isinstance(one, dict):
             hashed = inner(one, "hash")
             places = [capsule.place(copy) for copy in texts(one, "copied_to")] + [capsule.inside(path)]
+            if not hashed and len(places) == 1 and not text(one, "moved_to"):
+                capsule.problems.append(f"{path} was not there, or nothing was noted of it")
+                continue
             found.append(
                 _claim(capsule, path, text(hashed, "algorithm") or "sha256", hashed.get("digest"), access, tuple(places))
             )

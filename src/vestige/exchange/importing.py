@@ -69,12 +69,14 @@ def _read(source: Source, root: str, into: Reading, progress: Progress) -> None:
         ntrk.read_log(source.path, into, progress)
 
 
-def earlier(store: Records) -> Earlier:
+def earlier(store: Records, progress: Progress) -> Earlier:
     """What the store holds already. A damaged record is passed over."""
     sources: dict[Digest, str] = {}
     ids: set[str] = set()
     known: dict[Digest, Digest] = {}
-    for path in store.paths():
+    paths = list(store.paths())
+    for number, path in enumerate(paths, 1):
+        progress(number, len(paths))
         try:
             with open(path, "rb") as file:
                 data = file.read()
@@ -88,7 +90,7 @@ def earlier(store: Records) -> Earlier:
         origin = run.extra.get(compose.IMPORTED)
         if isinstance(origin, dict) and isinstance(origin.get("digest"), str):
             sources[origin["digest"]] = run.id
-            known |= {stated: ours for stated, ours in same((*run.inputs, *run.outputs)).items() if known.get(stated) != ours}
+            known |= same((*run.inputs, *run.outputs))
     return Earlier(sources, frozenset(ids), known)
 
 

@@ -44,7 +44,7 @@ def import_records(
     if format is not None and forced is None:
         raise UsageError(f"records are of {', '.join(FORMATS[:-1])} or {FORMATS[-1]}, not of '{format}'")
     reading = importing.read(paths, project.root, forced, progress)
-    before = importing.earlier(project.records)
+    before = importing.earlier(project.records, progress)
     gone = _forgotten(project)
     new, known = importing.unknown(reading.told, before)
     left_out = [one for one in new if compose.run_id(one) in gone]
