@@ -175,6 +175,7 @@ class Run:
     processes: tuple[Process, ...] = ()
     processes_object: Digest | None = None
     values: Mapping[str, object] = field(default_factory=nothing)
+    context: Mapping[str, object] = field(default_factory=nothing)
     observation: Observation | None = None
     absent: Digest | None = None
     listings: Digest | None = None

@@ -71,7 +71,7 @@ _CLOSED = frozenset({Moment, Signature})
 
 #: Keys that are left out where they say nothing. All other keys are always written.
 _QUIET: dict[type, frozenset[str]] = {
-    Run: frozenset({"inputs_object", "outputs_object", "processes_object", "collected"}),
+    Run: frozenset({"inputs_object", "outputs_object", "processes_object", "collected", "context"}),
     Collected: frozenset({"other", "item"}),
     Repository: frozenset({"name", "snapshot", "base"}),
     FileUse: frozenset({"before", "first", "last", "by", "deleted", "recovered", "link", "kind", "signature"}),

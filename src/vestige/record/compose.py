@@ -49,6 +49,7 @@ class Parts:
     recovered: bool = False
     recording_seconds: float | None = None
     values: Mapping[str, object] = field(default_factory=dict)
+    said: Mapping[str, object] = field(default_factory=dict)
     function: Mapping[str, object] | None = None
     problems: tuple[str, ...] = ()
 
@@ -111,6 +112,7 @@ def compose(parts: Parts) -> Run:
             asked=parts.asked,
         ),
         values=parts.values,
+        context={**context.added, **parts.said},
         absent=parts.absent,
         listings=parts.listings,
         network=tuple(_contact(one) for one in parts.contacts),

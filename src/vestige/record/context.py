@@ -34,6 +34,8 @@ class Context:
     executable: FileReference | None = None
     script: FileReference | None = None
     limits: dict[str, int] = field(default_factory=dict)
+    #: what probes and watchers have found, by name
+    added: dict[str, Any] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
 
     def save(self, folder: str) -> None:
@@ -56,7 +58,7 @@ class Context:
         for key, kind in (("code", Code), ("executable", FileReference), ("script", FileReference)):
             if document.get(key) is not None:
                 setattr(context, key, wire.decode(kind, document[key]))
-        for key in ("environment", "machine", "job", "variables", "other_variables", "limits"):
+        for key in ("environment", "machine", "job", "variables", "other_variables", "limits", "added"):
             if document.get(key) is not None:
                 setattr(context, key, document[key])
         context.redactions = tuple(wire.decode(Redaction, one) for one in document.get("redactions", ()))

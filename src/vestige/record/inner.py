@@ -70,6 +70,8 @@ class Inner:
             started = Active(folder).started()
             recorder = Recorder(folder, self._place, self._config, method="inside", started=started)
             recorder.begin(self._same_code(), self._like)
+            if started.get("parent") is None:
+                recorder.attend()  # of ten thousand calls in a program, hooks are told by its own run
         except (VestigeError, OSError):
             return None  # damaged, or removed meanwhile: whoever looks at the store next says so
         self._like = self._like or recorder

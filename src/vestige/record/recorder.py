@@ -18,6 +18,7 @@ from vestige.errors import VestigeError
 from vestige.model import plain, wire
 from vestige.model.files import Digest
 from vestige.model.run import Run
+from vestige.model.values import replace
 from vestige.observe import notify
 from vestige.observe.classify import Follower
 from vestige.observe.conclusion import Conclusion
@@ -43,6 +44,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from vestige.record.hooks import Attending
     from vestige.record.inner import Inner
 
 _TICK = 0.02  # seconds between two looks at the journal, at first
@@ -60,6 +62,7 @@ def main(begun: Begun, config: Config, ground: Ground, code_of_run: CodeOfRun) -
     _thread.start_new_thread(_guard, (ground, begun.folder, guarded))
     recorder = Recorder(begun.folder, begun.place, config, method=ground.method, started=begun.started)
     recorder.begin(code_of_run)
+    recorder.attend()
     recorder.follow_until(ground.watched[0])
     with guarded:  # whoever stands in for a watcher that was killed has finished
         recorder.follow()
@@ -137,6 +140,7 @@ class Recorder:
         self._streams: dict[str, Any] = {}
         self._said = Said(folder)
         self._inner: Inner | None = None
+        self._attending: Attending | None = None
 
     def claim(self) -> bool:
         """Become the only one who finishes this run."""
@@ -190,6 +194,14 @@ class Recorder:
             attempt(context, "machine", lambda: surroundings.machine(context, self._place, self._objects))
             context.save(self._folder)
         attempt(context, "code", lambda: code_of_run.complete(context))
+
+    def attend(self) -> None:
+        """Have the hooks of installed packages called, for a run that has just begun."""
+
+        def call() -> None:
+            self._attending = surroundings.attending(self._place, self._started)
+
+        attempt(self._context, "hooks", call)
 
     def follow_until(self, watched: int) -> None:
         """Follow the journal until the watcher has ended; hash in between."""
@@ -318,7 +330,13 @@ class Recorder:
         context = self._context
         attempt(context, "environment", lambda: self._environments.settle(context, conclusion))
         attempt(context, "code", lambda: self._settle_code(conclusion))
+        if self._attending is not None:
+            added, problems = self._attending.settle()
+            context.added.update(added)
+            context.problems += problems
         run = compose.compose(self._parts(conclusion))
+        if self._attending is not None and (problems := self._attending.report(run)):
+            run = replace(run, problems=(*run.problems, *problems))
         document = wire.encode(run)
         Records(self._place.store).write(run, document)
         if self.config.records == "commit":
@@ -447,6 +465,7 @@ class Recorder:
             stdin=stdin,
             kept=self._kept,
             values=self._said.values(),
+            said=self._said.context,
             function=self._document("function.json"),
             recording_seconds=compose.now(),
             problems=(

@@ -3,6 +3,7 @@
     ["value", key, value, time]      a value, as `vestige.log` hands it in
     ["folder", path, facts]          its output folder, to be described
     ["began", id] ["ended", id]      a run inside this one, with a folder of its own beside ours: a function's call
+    ["context", name, value]         what a hook of the program's own has found
     ["problem", text]
 
 Each line is one write(2) to a file opened for appending: threads, and processes that were forked, cannot tear them.
@@ -43,6 +44,8 @@ class Said:
         self._series: dict[str, list[dict[str, Any]]] = {}
         self._points = 0
         self.problems: list[str] = []
+        #: what was found by hooks, by name
+        self.context: dict[str, Any] = {}
 
     def news(self) -> Iterator[list[Any]]:
         """The lines since the last look that ask for something to be done; values and problems are taken in."""
@@ -52,6 +55,8 @@ class Said:
                 kind, *rest = found
                 if kind == "value":
                     self._value(*rest)
+                elif kind == "context":
+                    self.context[str(rest[0])] = rest[1]
                 elif kind == "problem":
                     self.problems.append(str(rest[0])[:500])
                 else:

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from vestige.observe.escapes import Contact
+    from vestige.record.hooks import Attending
 
 
 INSIDE_GAP = (
@@ -89,17 +90,17 @@ def variables(context: Context, config: Config, place: Place) -> None:
     if document.get("of") != name:
         found, others, redactions = variables_.variables(dict(os.environ), config.variables, key)
         document = {"of": name, "listed": found, "others": others, "redactions": [wire.encode(one) for one in redactions]}
-        _write_quietly(cached, plain.dumps(document))
+        _write_quietly(cached, plain.dumps(document).encode("ascii"))
     context.variables, context.other_variables = document["listed"], document["others"]
     context.redactions += tuple(wire.decode(Redaction, one) for one in document["redactions"])
 
 
-def _write_quietly(path: str, text: str) -> None:
+def _write_quietly(path: str, data: bytes) -> None:
     try:
         os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
         temporary = f"{path}.{os.getpid()}"
         with open(temporary, "wb") as file:
-            file.write(text.encode("ascii"))
+            file.write(data)
         os.replace(temporary, path)
     except OSError:
         pass
@@ -110,6 +111,31 @@ _LIMITS = {
     "file_size": "RLIMIT_FSIZE", "locked_memory": "RLIMIT_MEMLOCK", "open_files": "RLIMIT_NOFILE",
     "processes": "RLIMIT_NPROC", "stack": "RLIMIT_STACK",
 }  # fmt: skip
+
+
+def attending(place: Place, started: Mapping[str, Any]) -> Attending | None:
+    """The hooks that installed packages declare, called for this run. As long as the folders with packages are as they were
+    when there were none, nothing is looked at but their times."""
+    stamp = ""
+    for path in sys.path:
+        if path.endswith(("site-packages", "dist-packages")):
+            try:
+                stamp += f"{path}\t{os.stat(path).st_mtime_ns}\n"
+            except OSError:
+                continue
+    none = os.path.join(project.cache_dir(place), "no-hooks")
+    try:
+        with open(none, "rb", 0) as file:
+            if file.read() == os.fsencode(stamp):
+                return None
+    except OSError:
+        pass
+    from vestige.record import hooks
+
+    found, settled = hooks.declared(stamp)
+    if not found and settled:
+        _write_quietly(none, os.fsencode(stamp))
+    return hooks.Attending(found, started) if found else None
 
 
 def limits(context: Context) -> None:

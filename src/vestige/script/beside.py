@@ -63,6 +63,7 @@ class Beside:
             journal.write(folder, "started.json", started)
             own = recorder.Recorder(folder, self._place, self._config, method="inside", started=started)
             own.begin(code)
+            own.attend()
         except (VestigeError, OSError):
             return None  # removed meanwhile
         return own
