@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from vestige.model.files import FileUse
     from vestige.model.lineage import Lineage
     from vestige.model.run import Run
+    from vestige.record.hooks import Probe, Reporter, Watcher
+    from vestige.script.added import add_probe, add_reporter, add_watcher
     from vestige.script.figures import plot
     from vestige.script.monitor import monitor
     from vestige.script.output import initialize, start
@@ -27,6 +29,12 @@ _PUBLIC = {
     "FileUse": "vestige.model.files",
     "Lineage": "vestige.model.lineage",
     "VestigeError": "vestige.errors",
+    "Probe": "vestige.record.hooks",
+    "Watcher": "vestige.record.hooks",
+    "Reporter": "vestige.record.hooks",
+    "add_probe": "vestige.script.added",
+    "add_watcher": "vestige.script.added",
+    "add_reporter": "vestige.script.added",
     "initialize": "vestige.script.output",
     "start": "vestige.script.output",
     "monitor": "vestige.script.monitor",
@@ -38,10 +46,16 @@ _PUBLIC = {
 __all__ = [
     "FileUse",
     "Lineage",
+    "Probe",
     "Project",
+    "Reporter",
     "Run",
     "VestigeError",
+    "Watcher",
     "__version__",
+    "add_probe",
+    "add_reporter",
+    "add_watcher",
     "initialize",
     "log",
     "monitor",

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Any
 
+    from vestige.script.added import Attended
     from vestige.store.project import Place
 
 #: Variables by which the processes that we start know the run that they belong to.
@@ -55,6 +56,8 @@ class Session:
         self._command = tuple(getattr(sys, "orig_argv", ()) or [sys.executable, *sys.argv])
         self._preamble = b""
         self._status = 0
+        self._attended: Attended | None = None
+        self._is_late = False
 
     # -- the process's own run --------------------------------------------------------------------------------------------
 
@@ -77,14 +80,33 @@ class Session:
         if self._join():
             assert self.folder is not None
             self.describe(self.folder, output)
+            if WORKER not in os.environ:
+                self._attend(self.folder)
             return
         self.begun = self._begin("script", self._command, name, parent=os.environ.get(RUN_ID) or None)
         self.folder = self.begun.folder
         os.environ[RUN_ID], os.environ[RUN_DIR] = self.begun.id, self.begun.folder
         os.environ[RUN_NAME] = name or self.begun.id[-8:]
         self.describe(self.folder, output)
+        self._is_late = self._tell is not None  # for the calls before it, somebody records us already
+        if self._is_late:
+            self.tell("began", self.begun.id)
         self._beside(self.begun.id)
         self._observe(self.begun.folder)
+        self._attended = attended(self.begun.folder, self.begun.started)
+
+    def _attend(self, folder: str) -> None:
+        """Have this program's hooks called for a run that was begun around it."""
+        if "vestige.script.added" in sys.modules:
+            from vestige.store.journal import Active
+
+            self._attended = attended(folder, Active(folder).started())
+            atexit.register(self._dismiss)
+
+    def _dismiss(self) -> None:
+        if self._attended is not None and os.getpid() == self.pid:
+            self._attended.end(self._status << 8)
+            self._attended = None
 
     def describe(self, folder: str, output: str | None) -> None:
         """Have what belongs beside the results of a run written there."""
@@ -250,6 +272,7 @@ class Session:
 
     def end(self) -> None:
         """The interpreter ends: say how, and make sure that what belongs beside the results is there."""
+        self._dismiss()
         if os.getpid() != self.pid or self._told is None:
             return
         import select
@@ -257,6 +280,11 @@ class Session:
         if self.begun is not None and self._hook is not None and self._hook.roots:
             try:
                 os.write(self._hook.roots[0].fd, already.still_used())
+            except OSError:
+                pass
+        if self.begun is not None and self._is_late:
+            try:
+                self.begun.end(self._status << 8)
             except OSError:
                 pass
         if self._tell is not None:
@@ -274,13 +302,14 @@ class Session:
 class Inside:
     """One run inside this process, from its beginning to its end."""
 
-    __slots__ = ("_around", "_hook", "_session", "_stack", "begun", "target", "token")
+    __slots__ = ("_around", "_attended", "_hook", "_session", "_stack", "begun", "target", "token")
 
     def __init__(self, session: Session, begun: Begun, target: Target, hooked: Hook) -> None:
         self._session = session
         self._hook = hooked
         self.begun = begun
         self.target = target
+        self._attended = attended(begun.folder, begun.started)
         self._around = INSIDE.get()
         self._stack = (*self._around, target)
         self.token: Any = None
@@ -306,6 +335,8 @@ class Inside:
         if not self._around and self._stack in self._hook.going_on:
             self._hook.going_on.remove(self._stack)
         self.target.close()
+        if self._attended is not None:
+            self._attended.end(status)
         try:
             for name, document in (documents or {}).items():
                 self.begun.write(name, document)
@@ -313,6 +344,13 @@ class Inside:
         except (OSError, TypeError, ValueError) as error:
             warn(f"the end of {self.begun.name or self.begun.id[-8:]} could not be written: {error}")
         self._session.tell("ended", self.begun.id)
+
+
+def attended(folder: str, started: Mapping[str, object]) -> Attended | None:
+    """Have the hooks that this program has added called for a run; one that has added none has not loaded what that takes."""
+    added: Any = sys.modules.get("vestige.script.added")
+    found: Attended | None = None if added is None else added.attended(folder, started)
+    return found
 
 
 def warn(line: str) -> None:
