@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.exchange.seeds import GOLDEN
+from vestige.config import load
 from vestige.errors import ConfigError, ExistsError, NotFoundError
 from vestige.exchange import toml
 from vestige.exchange.configuration import Converted, convert
@@ -17,10 +18,13 @@ from vestige.ops.import_config import import_config, place_for
 
 
 def converted(folder: Path, text: str, name: str = "capsula.toml") -> tuple[dict, Converted]:
-    """What comes of a configuration: as it is read again, and as it was written."""
+    """What comes of a configuration, which Vestige reads: as it is read again, and as it was written."""
     path = folder / name
     path.write_text(text)
     found = convert(str(path))
+    (folder / "target").mkdir(exist_ok=True)
+    (folder / "target" / "vestige.toml").write_text(found.text)
+    load(str(folder / "target"), {})
     return tomllib.loads(found.text), found
 
 
@@ -50,18 +54,18 @@ def test_all_that_the_document_of_capsula_shows_is_converted(tmp_path: Path) -> 
     assert said == {
         "variables": ["HOME"],
         "pre_capture": ["poetry lock --check", "pip freeze --exclude-editable > requirements.txt"],
-        "capsule": {"vault": "vault", "template": "%Y%m%d_%H%M%S"},
+        "capsule": {"write": True, "vault": "vault", "template": "%Y%m%d_%H%M%S", "cpu": True},
         "collect": {
             "pyproject.toml": {"digest": "sha256", "copy": True},
             "requirements.txt": {"digest": "sha256", "move": True},
         },
         "repositories": {"repository-name": "."},
-        "items": {"calculate-pi-cli": {"files": ["examples/pi_cli.png"]}, "calculate-pi-dec": {"files": ["examples/pi_dec.png"]}},
+        "items": {
+            "calculate-pi-cli": {"files": {"examples/pi_cli.png": {"digest": "sha256", "move": True}}},
+            "calculate-pi-dec": {"files": {"examples/pi_dec.png": {"digest": "sha256"}}},
+        },
     }
-    assert found.remarks == (
-        "the item 'calculate-pi-cli': examples/pi_cli.png is not moved: what a run writes stays where it is",
-    )
-    assert "# - include-cpu: the CPU is always recorded" in found.text
+    assert found.remarks == ()
     assert "# - monitor.capture: each run records its context" in found.text
 
 
@@ -96,10 +100,10 @@ def test_all_that_the_later_generation_knows_is_converted_or_named(tmp_path: Pat
         "variables": ["LR", "HOME"],
         "dirty": "refuse",
         "pre_capture": ["make check"],
-        "capsule": {"vault": "here/vault"},
+        "capsule": {"write": True, "vault": "here/vault"},
         "repositories": {"lib": "../lib"},
         "collect": {"raw.csv": {"digest": "sha256", "copy": True}, "big.bin": {}},
-        "items": {"post-run": {"files": ["out.csv"]}},
+        "items": {"post-run": {"files": {"out.csv": {"digest": "md5", "move": True}}}},
     }
     for word in ("Cwd", "Cpu", "Platform", "GitRepository", "Function"):
         assert f"# - {word}Context: " in found.text
@@ -109,11 +113,30 @@ def test_all_that_the_later_generation_knows_is_converted_or_named(tmp_path: Pat
         "FunctionContext: say it where the function is: @vestige.monitor(ignore=('password',))",
         "pre-run: there is no counterpart to MyOwnContext",
         "SlackReporter: ",
-        "FileContext: 'out.csv' is not moved after a run",
+        "FileContext: 'out.csv' is moved after a run that is started with vestige run --item post-run",
+        "a capsule is called by the time of its run",
         "CommandContext: 'notify-send done' is not run after a run",
     ):
         assert any(remark.startswith(beginning) for remark in found.remarks), beginning
-    assert len(found.remarks) == 7
+    assert len(found.remarks) == 8
+
+
+def test_what_vestige_would_refuse_is_named_instead(tmp_path: Path) -> None:
+    said, found = converted(
+        tmp_path,
+        """
+        vault-directory = ""
+        capsule-template = "../%Y"
+        [capture.files]
+        "" = { hash = "sha256" }
+        "a" = { hash = "crc32", copy = true, move = true, more = 1 }
+        "b*" = { hash = "md5" }
+        [capture.git.repositories]
+        lib = ""
+        """,
+    )
+    assert said == {"capsule": {"write": True}, "collect": {"a": {"move": True}, "b*": {"digest": "md5"}}}
+    assert len(found.remarks) == 8
 
 
 def test_a_secret_of_a_reporter_is_not_copied(tmp_path: Path) -> None:
@@ -123,7 +146,7 @@ def test_a_secret_of_a_reporter_is_not_copied(tmp_path: Path) -> None:
 
 def test_ntrk_s_flags_are_converted_and_its_refusal_is_kept(tmp_path: Path) -> None:
     said, found = converted(tmp_path, '[flags]\ninputs = ["--source"]\noutputs = ["--dest"]\n', "ntrk.toml")
-    assert (said["flags"], said["dirty"]) == ({"inputs": ["--source"], "outputs": ["--dest"]}, "refuse")
+    assert said == {"dirty": "refuse", "sidecars": True, "flags": {"inputs": ["--source"], "outputs": ["--dest"]}}
     assert found.remarks == ()
 
 
@@ -136,7 +159,7 @@ def test_what_ntrk_did_not_know_is_named(tmp_path: Path) -> None:
 
 def test_the_table_of_a_pyproject_is_read(tmp_path: Path) -> None:
     said, _ = converted(tmp_path, '[project]\nname = "x"\n[tool.capsula]\nvault-dir = "v"\n', "pyproject.toml")
-    assert said == {"capsule": {"vault": "v"}}
+    assert said == {"capsule": {"write": True, "vault": "v"}}
     with pytest.raises(NotFoundError, match=r"has no table \[tool.capsula\]"):
         converted(tmp_path, '[project]\nname = "x"\n', "pyproject.toml")
 

@@ -5,17 +5,20 @@ What Vestige does by itself becomes a comment; what it cannot do, a remark for w
 
 from __future__ import annotations
 
+import hashlib
 import os
 import tomllib
 from collections.abc import Callable, Mapping
 
-from vestige.config import FILE, KEYS
+from vestige.config import FILE
 from vestige.errors import ConfigError, NotFoundError, UnreadableError
 from vestige.exchange import toml
 from vestige.exchange.documents import Document, inner, items, read, text, texts
 from vestige.model.values import field, value
 
 _FIRST = frozenset({"vault-directory", "capsule-template", "capture", "monitor"})
+#: The digests that can be taken beside BLAKE3.
+_ALGORITHMS = frozenset(one for one in hashlib.algorithms_guaranteed if not one.startswith("shake")) | {"blake3"}
 _LATER = frozenset({"vault-dir", "pre-run", "in-run", "post-run"})
 
 
@@ -108,10 +111,8 @@ def _writer(path: str, name: str, document: Document) -> Callable[[Draft, Docume
 def _ntrk(draft: Draft, document: Document) -> None:
     draft.keys["dirty"] = "refuse"
     draft.itself.append("ntrk refused to run with uncommitted changes, and so does dirty = 'refuse'; without it, they are kept")
-    if any(key.name == "sidecars" for key in KEYS):
-        draft.keys["sidecars"] = True
-    else:
-        draft.itself.append("a file that was copied elsewhere is traced by the catalogue of all your projects, without a sidecar")
+    draft.keys["sidecars"] = True
+    draft.itself.append("without sidecars, too, a copied file is traced: by the catalogue of all your projects on this machine")
     flags = inner(document, "flags")
     for name in flags:
         words = texts(flags, name)
@@ -137,12 +138,14 @@ def _first(draft: Draft, found: Document) -> None:
     monitor = inner(document, "monitor")
     _list(draft, capture, "environment-variables", "variables")
     _list(draft, capture, "pre-capture-commands", "pre_capture")
-    if vault := text(document, "vault-directory"):
-        draft.put("capsule", "vault", vault)
-    if template := text(document, "capsule-template"):
+    _capsules(draft, document, "vault-directory")
+    template = text(document, "capsule-template")
+    if template and (template.startswith("/") or ".." in template.split("/") or "\0" in template):
+        draft.remarks.append(f"capsule-template: {template!r} would lead out of the vault")
+    elif template:
         draft.put("capsule", "template", template)
-    if "include-cpu" in capture:
-        draft.itself.append("include-cpu: the CPU is always recorded, and costs nothing")
+    if isinstance(capture.get("include-cpu"), bool):
+        draft.put("capsule", "cpu", capture["include-cpu"])
     if "capture" in monitor:
         draft.itself.append("monitor.capture: each run records its context")
     for path, options in inner(capture, "files").items():
@@ -158,6 +161,16 @@ def _first(draft: Draft, found: Document) -> None:
     _rest(draft, monitor, {"capture", "item"}, "monitor.")
 
 
+def _capsules(draft: Draft, document: Document, key: str) -> None:
+    """Capsula made a capsule of every run."""
+    draft.put("capsule", "write", True)
+    vault = text(document, key)
+    if vault and "\0" not in vault:
+        draft.put("capsule", "vault", vault)
+    elif key in document:
+        draft.remarks.append(f"{key}: takes the path of a folder, not {document[key]!r}")
+
+
 def _list(draft: Draft, document: Document, theirs: str, ours: str) -> None:
     words = texts(document, theirs)
     draft.extend(ours, words)
@@ -170,9 +183,17 @@ def _collected(draft: Draft, path: str, options: object) -> dict[str, object] | 
     if not isinstance(options, dict):
         draft.remarks.append(f"the file {path!r}: takes a table such as {{ hash = 'sha256' }}, not {options!r}")
         return None
+    if not path or "\0" in path:
+        draft.remarks.append(f"the file {path!r}: no file is called so")
+        return None
+    if set("*?[") & set(path):
+        draft.remarks.append(f"the file {path!r}: it is a pattern here")
     wanted: dict[str, object] = {}
-    if algorithm := text(options, "hash"):
+    algorithm = text(options, "hash")
+    if algorithm in _ALGORITHMS:
         wanted["digest"] = algorithm
+    elif algorithm is not None:
+        draft.remarks.append(f"the file {path!r}: there is no digest by {algorithm!r} here; BLAKE3 is always taken")
     for way in ("copy", "move"):
         if options.get(way) is True:
             wanted[way] = True
@@ -184,21 +205,17 @@ def _collected(draft: Draft, path: str, options: object) -> dict[str, object] | 
 
 
 def _repository(draft: Draft, name: str, path: object) -> None:
-    if not isinstance(path, str):
-        draft.remarks.append(f"the repository {name!r}: its path is no text")
+    if not isinstance(path, str) or not path or "\0" in path:
+        draft.remarks.append(f"the repository {name!r}: {path!r} is no path")
         return
     draft.put("repositories", name, path)
 
 
 def _item(draft: Draft, name: str, files: Document) -> None:
     """A named set of files that a run yields."""
-    draft.put(f"items.{toml.key(name)}", "files", tuple(files))
     for path, options in files.items():
-        wanted = _collected(draft, path, options) or {}
-        if wanted.get("move"):
-            draft.remarks.append(f"the item {name!r}: {path} is not moved: what a run writes stays where it is")
-        elif wanted.get("copy"):
-            draft.itself.append(f"the item {name!r}: {path} is kept in the store, if it is not larger than 'keep'")
+        if (wanted := _collected(draft, path, options)) is not None:
+            draft.put(f"items.{toml.key(name)}.files", path, wanted)
 
 
 # --- Capsula, later generation ---------------------------------------------------------------------------------------
@@ -206,8 +223,8 @@ def _item(draft: Draft, name: str, files: Document) -> None:
 
 def _later(draft: Draft, found: Document) -> None:
     document = {key.replace("_", "-"): one for key, one in found.items()}
-    if vault := text(document, "vault-dir"):
-        draft.put("capsule", "vault", vault)
+    _capsules(draft, document, "vault-dir")
+    draft.remarks.append("a capsule is called by the time of its run, without the name of the command before it")
     for phase in ("pre-run", "in-run", "post-run"):
         part = inner(document, phase)
         for kind in ("contexts", "watchers", "reporters"):
@@ -268,14 +285,15 @@ def _file(draft: Draft, phase: str, one: Document) -> None:
         draft.remarks.append(f"FileContext: {path!r} is looked for in the project's root, wherever a run is started")
     wanted: dict[str, object] = {} if one.get("compute_hash") is False else {"hash": text(one, "hash_algorithm") or "sha256"}
     wanted |= {way: True for way in ("copy", "move") if one.get(way) is True}
-    if phase == "pre-run":
-        draft.put("collect", path, _collected(draft, path, wanted))
-        return
-    draft.itself.append(f"FileContext: {path}, after a run: what a run writes is recorded with its digest, wherever it lies")
-    known = draft.tables.get("items.post-run", {}).get("files", ())
-    draft.put("items.post-run", "files", (*known, path) if isinstance(known, tuple) else (path,))
-    if wanted.get("move"):
-        draft.remarks.append(f"FileContext: {path!r} is not moved after a run: what a run writes stays where it is")
+    collected = _collected(draft, path, wanted)
+    if collected is not None and phase == "pre-run":
+        draft.put("collect", path, collected)
+    elif collected is not None:
+        draft.itself.append(f"FileContext: {path}, after a run: what a run writes is recorded with its digest, wherever it lies")
+        draft.put("items.post-run.files", path, collected)
+        way = "copied" if collected.get("copy") else "moved" if collected.get("move") else None
+        if way is not None:
+            draft.remarks.append(f"FileContext: {path!r} is {way} after a run that is started with vestige run --item post-run")
 
 
 def _git(draft: Draft, _: str, one: Document) -> None:
@@ -296,7 +314,7 @@ _ITSELF: Mapping[str, str] = {
     "FunctionContext": "@vestige.monitor records the arguments of a function, with defaults",
     "TimeWatcher": "start, end and duration are always recorded",
     "UncaughtExceptionWatcher": "an exception is recorded with its type, its message and its traceback",
-    "JsonDumpReporter": "each record is a JSON document in the store; vestige show RUN --json prints it",
+    "JsonDumpReporter": "records and capsules are JSON; vestige show RUN --json prints one",
 }
 _CONVERTED: Mapping[str, Callable[[Draft, str, Document], None]] = {
     "EnvVarContext": _variable,
