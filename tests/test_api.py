@@ -67,5 +67,5 @@ def test_public_names_are_typed_and_resolved_late() -> None:
     code = "import sys, vestige; print(sorted(n for n in sys.modules if n.startswith('vestige.')))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"
-    for name in vestige.__all__:
+    for name in set(vestige.__all__) - {"output_dir"}:  # to read that begins a run
         assert getattr(vestige, name) is not None
