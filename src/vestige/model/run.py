@@ -188,17 +188,17 @@ class Run:
 
 
 def label(run: Run) -> str:
-    """What a step is called: the script, else the module, else the quoted command cut to 40 characters."""
+    """What a step is called: the function, else the script, else the module, else the quoted command cut to 40 characters."""
     name = run.function.get("name") if run.function is not None else None
     return label_of(run.script.path if run.script else None, name if isinstance(name, str) else None, run.command)
 
 
 def label_of(script: str | None, function: str | None, command: Sequence[str]) -> str:
     """The same from its parts."""
-    if script is not None:
-        return os.path.basename(script)
     if function is not None:
         return function
+    if script is not None:
+        return os.path.basename(script)
     for position, word in enumerate(command[:-1]):
         if word == "-m" and os.path.basename(command[0]).startswith("python"):
             return command[position + 1]

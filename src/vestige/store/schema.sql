@@ -4,6 +4,7 @@
 -- Versions
 --   1  2026-11  the first
 --   2  2026-11  run.listings, run.absent
+--   3  2026-11  run.label: the name of the function, should a script have called one
 
 -- What the index is of: store = the path of the store (or of the catalogue) whose records it holds.
 CREATE TABLE IF NOT EXISTS about (
@@ -130,4 +131,4 @@ CREATE TABLE IF NOT EXISTS log (
   offset INTEGER NOT NULL        -- bytes; the beginning of the first line that was not whole
 ) WITHOUT ROWID;
 
-PRAGMA user_version = 2;
+PRAGMA user_version = 3;

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from vestige.model.run import Run
     from vestige.store import rows
 
-VERSION = 2
+VERSION = 3
 
 _RUN = """
 SELECT run.id, name, label, kind, status, started, duration, sequence, parent, command, cwd, exit_code, dirty,
