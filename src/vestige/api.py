@@ -201,13 +201,24 @@ class Project:
         user: str | None = None,
         tag: str | None = None,
         kind: str | None = None,
-        where: Iterable[str] = (),
+        where: str | Iterable[str] = (),
+        sort: str | None = None,
         limit: int | None = None,
     ) -> Iterator[Run]:
         """The records, the newest first. `name` takes `*` and `?`; `since` is a date, a time, or a span such as `2d`;
-        `where` are comparisons such as `variables.LR=0.1` or `duration>10`, all of which must hold. Raises UsageError."""
+        `where` are conditions such as `accuracy > 0.9 and name ~ fold` or `variables.LR=0.1`, all of which must hold; `sort` is
+        a field or a value, with `-` before it the largest first. Raises UsageError."""
         entries = self.log(
-            name=name, status=status, since=since, user=user, tag=tag, kind=kind, where=where, limit=limit, records=True
+            name=name,
+            status=status,
+            since=since,
+            user=user,
+            tag=tag,
+            kind=kind,
+            where=where,
+            sort=sort,
+            limit=limit,
+            records=True,
         )
         return (entry.run for entry in entries if entry.run is not None)
 
@@ -220,17 +231,22 @@ class Project:
         user: str | None = None,
         tag: str | None = None,
         kind: str | None = None,
-        where: Iterable[str] = (),
+        where: str | Iterable[str] = (),
+        sort: str | None = None,
+        columns: Iterable[str] = (),
         limit: int | None = None,
         records: bool = False,
+        values: bool = False,
     ) -> Iterator[Entry]:
         """The rows of the log, chosen as by `runs`. They come from the index alone, which is fast in large stores, unless
-        `where` or `records` ask for the records, too."""
+        something asks for the records, too: `where`, `sort`, `columns` (fields and values, for `entry.found`), `values` (for
+        `entry.values`) or `records` (for `entry.run`)."""
         from vestige.model import conditions
-        from vestige.ops.log import log
+        from vestige.ops.log import Terms, log
 
         query = RunQuery(name=name, status=status, since=_since(since), user=user, tag=tag, kind=kind, limit=limit)
-        return log(self._opened, query, [conditions.parse(text) for text in where], records=records)
+        parsed = [conditions.parse(text) for text in ([where] if isinstance(where, str) else where)]
+        return log(self._opened, query, parsed, Terms(sort=sort, columns=tuple(columns), records=records, values=values))
 
     def show(self, run: str, *, hidden: bool = False) -> Shown:
         """One run and all it refers to; `hidden`: with what its record does not list, and why. Raises NotFoundError,

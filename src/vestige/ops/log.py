@@ -1,43 +1,254 @@
-"""The runs of a project, the newest first."""
+"""The runs of a project, the newest first or in the order of what they logged.
+
+The index answers for what a row of it has. A record is read where a condition, an order or a column asks for more, and only
+of the runs that everything else about them fits.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
+from typing import Any
 
-from vestige.errors import VestigeError
-from vestige.model import wire
-from vestige.model.conditions import Condition
+from vestige.errors import UsageError, VestigeError
+from vestige.model import conditions, series, wire
+from vestige.model.conditions import KEYS, Expression, value_name
 from vestige.model.query import RunQuery
 from vestige.model.run import Run, Summary
-from vestige.model.values import replace, value
+from vestige.model.spelling import nearest
+from vestige.model.values import field, replace, value
 from vestige.ops import find
 from vestige.ops.project import Project
+
+#: What the index knows of a run, by the name of its column in the log.
+COLUMNS: Mapping[str, Callable[[Summary], Any]] = {
+    "id": lambda one: one.id,
+    "name": lambda one: called(one),
+    "status": lambda one: one.status,
+    "started": lambda one: one.started,
+    "duration": lambda one: one.duration,
+    "code": lambda one: one.commit,
+    "command": lambda one: " ".join(one.command) or None,
+    "label": lambda one: one.label,
+    "kind": lambda one: one.kind,
+    "user": lambda one: one.user,
+    "host": lambda one: one.host,
+    "exit_code": lambda one: one.exit_code,
+    "inputs": lambda one: one.inputs,
+    "outputs": lambda one: one.outputs,
+    "parent": lambda one: one.parent,
+    "tags": lambda one: ",".join(one.tags) or None,
+    "note": lambda one: one.note,
+    "cwd": lambda one: one.cwd,
+    "gaps": lambda one: one.gaps,
+}
+#: Of these the index has what the record has, as the record has it.
+_EQUAL = ("id", "kind", "status", "started", "duration", "sequence", "host", "boot", "parent", "user", "command", "cwd")
+_EQUAL_TOO = ("exit_code", "tags", "note", "environment")
+#: Keys that only a record with its long lists, and with the roles of today, has whole.
+_WHOLE = ("inputs", "outputs", "processes")
+_BY_NAME = 50  # from so many records on, all names of files are listed once
 
 
 @value
 class Entry:
-    """One row of the log: what the index says of a run, and its record where that was asked for."""
+    """One row of the log: what the index says of a run, and its record where that was asked for. `found` has what the columns
+    that were asked for are in its record, `values` the last of each value that it logged."""
 
     summary: Summary
     run: Run | None = None
+    found: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
+    values: Mapping[str, Any] = field(default_factory=dict)
 
 
-def log(project: Project, query: RunQuery, where: Sequence[Condition] = (), *, records: bool = False) -> Iterator[Entry]:
-    """The runs that fit. Without conditions the index answers alone, unless the `records` are wanted, too; then one
-    that cannot be read is passed over, as `check` says."""
-    if not where and not records:
-        return (Entry(summary) for summary in project.index.runs(query))
-    return islice(_read(project, replace(query, limit=None), where), query.limit)
+@value(kw_only=True)
+class Terms:
+    """How the log is to be: fields or values in order of which it comes (`-` before one: the largest first), what columns of
+    the record are wanted, and whether the records themselves, and the values of each, are."""
+
+    sort: str | None = None
+    columns: tuple[str, ...] = ()
+    records: bool = False
+    values: bool = False
 
 
-def _read(project: Project, query: RunQuery, where: Sequence[Condition]) -> Iterator[Entry]:
-    for summary in project.index.runs(query):
+def called(one: Summary) -> str | None:
+    """The name of a run; that of its function where it has none of its own."""
+    return one.name or (one.label if one.kind in ("function", "notebook") else None)
+
+
+def log(
+    project: Project, query: RunQuery, where: Sequence[Expression] = (), terms: Terms | None = None, *, records: bool = False
+) -> Iterator[Entry]:
+    """The runs that fit. A record that cannot be read is passed over where it was needed, as `check` says.
+
+    Raises UsageError where something is named that neither a record nor a run of this project has.
+    """
+    terms = terms or Terms(records=records)
+    key = (terms.sort or "").removeprefix("-")
+    asked = [name for one in where for name in one.fields()]
+    _check(project, asked, [name for name in (*terms.columns, key) if name and name not in COLUMNS])
+    reading = _Reading(project)
+    if terms.sort is None:
+        found = _fitting(reading, replace(query, limit=None) if where else query, where)
+        rows: Iterable[_Lazy] = islice(found, query.limit) if where else found
+    else:
+        fitting = list(_fitting(reading, replace(query, limit=None), where))
+        rows = _sorted(fitting, key, reverse=terms.sort.startswith("-"))[: query.limit]
+    return _entries(rows, terms)
+
+
+def _fitting(reading: _Reading, query: RunQuery, where: Sequence[Expression]) -> Iterator[_Lazy]:
+    for summary in reading.project.index.runs(query):
+        one = _Lazy(reading, summary)
         try:
-            run = find.record(project, summary.id)
+            if all(condition.holds(one) for condition in where):
+                yield one
         except VestigeError:
             continue
-        run = replace(run, status=summary.status, tags=summary.tags, note=summary.note)
-        document = wire.encode(run) if where else {}
-        if all(condition.holds(document) for condition in where):
-            yield Entry(summary, run)
+
+
+def _entries(rows: Iterable[_Lazy], terms: Terms) -> Iterator[Entry]:
+    wanted = [name for name in terms.columns if name not in COLUMNS]
+    for one in rows:
+        try:
+            run = one.run() if terms.records else None
+            found = {name: tuple(conditions.values(one, name)) for name in wanted}
+            values = {name: series.last(points) for name, points in one.values().items()} if terms.values else {}
+        except VestigeError:
+            if terms.records or wanted:
+                continue
+            run, found, values = None, {}, {}
+        yield Entry(one.summary, run, found, values)
+
+
+def _sorted(rows: list[_Lazy], name: str, *, reverse: bool) -> list[_Lazy]:
+    """In order: numbers, then texts; what has nothing there comes last, whichever way."""
+    keyed: list[tuple[tuple[int, float, str], _Lazy]] = []
+    rest: list[_Lazy] = []
+    for one in rows:
+        try:
+            found = COLUMNS[name](one.summary) if name in COLUMNS else next(conditions.values(one, name), None)
+        except VestigeError:
+            found = None
+        number = None if found is None else float(found) if isinstance(found, int | float) else conditions.number(str(found))
+        if found is None or number != number:  # noqa: PLR0124  # not a number
+            rest.append(one)
+        else:
+            keyed.append(((1, 0.0, str(found)) if number is None else (0, number, ""), one))
+    return [one for _, one in sorted(keyed, key=lambda pair: pair[0], reverse=reverse)] + rest
+
+
+class _Reading:
+    """The records of a project, each read when it is asked for."""
+
+    def __init__(self, project: Project) -> None:
+        self.project = project
+        self._asked = 0
+        self._by_name: dict[str, list[str]] | None = None
+
+    def path(self, run_id: str) -> str | None:
+        """The file of a run's record, as its name has it: whoever reads it looks at the id in it."""
+        self._asked += 1
+        if self._asked <= _BY_NAME:
+            return self.project.records.path_of(run_id)
+        if self._by_name is None:
+            self._by_name = {}
+            for path in self.project.records.paths():
+                self._by_name.setdefault(path[-13:-5], []).append(path)
+        found = self._by_name.get(run_id[-8:], ())
+        return found[0] if len(found) == 1 else self.project.records.path_of(run_id)
+
+
+class _Lazy(Mapping[str, Any]):
+    """A record as a document, of which no more is read than is looked at."""
+
+    def __init__(self, reading: _Reading, summary: Summary) -> None:
+        self.summary = summary
+        self._reading = reading
+        self._known: dict[str, Any] = {name: getattr(summary, name) for name in (*_EQUAL, *_EQUAL_TOO)}
+        self._known |= {"name": called(summary), "code.commit": summary.commit, "code.dirty": summary.dirty}
+        self._document: Mapping[str, Any] | None = None
+        self._whole = False
+
+    def run(self) -> Run:
+        """The record itself, with the status, the tags and the note of today."""
+        one = self.summary
+        return replace(find.record(self._reading.project, one.id), status=one.status, tags=one.tags, note=one.note)
+
+    def values(self) -> Mapping[str, Any]:  # type: ignore[override]  # of the record, not of the mapping
+        """The series of the values that the run logged."""
+        if self._document is None and (path := self._reading.path(self.summary.id)) is not None:
+            return self._reading.project.records.values(path)
+        found = self._read(whole=False).get("values")
+        return found if isinstance(found, Mapping) else {}
+
+    def __getitem__(self, key: str) -> Any:
+        if key in self._known:
+            return self._known[key]
+        return self._read(whole=key in _WHOLE)[key]
+
+    def __contains__(self, key: object) -> bool:
+        if key in self._known:
+            return True
+        return key in KEYS and key in self._read(whole=key in _WHOLE)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._read(whole=True))
+
+    def __len__(self) -> int:
+        return len(self._read(whole=True))
+
+    def _read(self, *, whole: bool) -> Mapping[str, Any]:
+        if self._document is None or (whole and not self._whole):
+            path = None if whole else self._reading.path(self.summary.id)
+            found = {} if path is None else self._reading.project.records.document(path)
+            if path is None or found.get("id") != self.summary.id:
+                found, self._whole = wire.encode(self.run()), True
+            self._document = found
+        return self._document
+
+
+# -- names --------------------------------------------------------------------------------------------------------------
+
+
+def _check(project: Project, compared: Sequence[str], shown: Sequence[str]) -> None:
+    """Raises UsageError where a name is neither a field's nor that of any value in the project."""
+    wanted = {name: field for field in (*compared, *shown) if (name := value_name(field)) is not None}
+    if not wanted:
+        return
+    known: set[str] = set()
+    runs = 0
+    for runs, names in enumerate(_names(project), 1):  # noqa: B007  # how many there were is asked below
+        known.update(names)
+        for name in [name for name in wanted if _has(names, name)]:
+            del wanted[name]
+        if not wanted:
+            return
+    if not runs:
+        return  # nothing is recorded yet, which is another thing to say
+    name = next(iter(wanted.values()))
+    meant = nearest(name, [*sorted(known), *KEYS, *(COLUMNS if name in shown else ())])
+    asked = f"; did you mean '{meant}'?" if meant else ""
+    some = ", ".join(sorted(known)[:8])
+    hint = f"values are logged here as {some}" if known else "vestige show --json last shows the fields of a record"
+    raise UsageError(f"no run has a field or a value '{name}'{asked}", hint=hint)
+
+
+def _has(names: Iterable[str], name: str) -> bool:
+    return any(name == one or name.startswith(one + ".") for one in names)
+
+
+def _names(project: Project) -> Iterator[Iterable[str]]:
+    """The names of the values of each run, those of the newest first."""
+    for path in reversed(list(project.records.paths())):
+        try:
+            yield project.records.values(path)
+        except VestigeError:
+            continue
+    for status in ("running", "finishing", "lost"):
+        for summary in project.index.runs(RunQuery(status=status)):
+            try:
+                yield find.record(project, summary.id).values
+            except VestigeError:
+                continue

@@ -311,3 +311,11 @@ def table(
             painted = style.paint(text, cell.meaning)
             fields.append(gap + painted if cell.right else painted + (gap if position < len(row) - 1 else ""))
         yield "  ".join(fields).rstrip()
+
+
+def fits(style: Style, header: Sequence[str], rows: Sequence[Sequence[Cell]], *, least: int) -> bool:
+    """Whether a table has room on the terminal if its last column gives way, down to `least` columns of it at most."""
+    if not style.width:
+        return True
+    widths = [max(cells(title), *(cells(row[i].text) for row in rows)) for i, title in enumerate(header)]
+    return sum(widths[:-1]) + 2 * (len(widths) - 1) + min(widths[-1], least) <= style.width

@@ -51,6 +51,9 @@ class Note:
     extra: Mapping[str, object] = field(default_factory=nothing)
 
 
+_NO_VALUES = b'\n  "values": {}'  # at the level of the document's own keys: two blanks
+
+
 class Records:
     """The records and notes of one store."""
 
@@ -106,6 +109,14 @@ class Records:
     def document(self, path: str) -> wire.Document:
         """The file as plain JSON, as it stands. Raises NotFoundError, DamagedError, NewerFormatError."""
         return wire.load_document(_read(path), path)
+
+    def values(self, path: str) -> Mapping[str, Any]:
+        """The values that a run logged. Of a record without any nothing is taken apart. Raises as `document` does."""
+        data = _read(path)
+        if _NO_VALUES in data:
+            return {}
+        found = wire.load_document(data, path).get("values")
+        return found if isinstance(found, dict) else {}
 
     def complete(self, document: wire.Document) -> str | None:
         """Fill a document's long lists in; what could not be filled in, in words."""
