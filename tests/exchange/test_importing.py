@@ -149,6 +149,20 @@ def test_a_record_that_was_printed_comes_back_in_another_store(study: Study, tmp
     assert imported(other, "record.json").known == (run.id,)
 
 
+def test_the_results_of_a_script_that_was_recorded_here_are_no_run_of_their_own(study: Study) -> None:
+    from vestige.record import info
+
+    words = ("python", "train.py", "a b")
+    run = study.record(words, change={"kind": "script", "name": "fold-1"})
+    study.write("results/fold-1/w.csv", "6, 9, 42")
+    said = info.Info(command=words, system="node17", python="python", commit=None, changes=b"", cwd=str(study.root))
+    (study.root / "results" / "fold-1" / "info.txt").write_bytes(info.render(said))
+    assert imported(study.root, "results").known == (run.id,)
+    study.write("results/fold-2/w.csv", "6, 9, 43")
+    (study.root / "results" / "fold-2" / "info.txt").write_bytes(info.render(said))
+    assert len(imported(study.root, "results").runs) == 1
+
+
 def test_many_records_and_a_sidecar_are_read_and_a_newer_one_says_so(study: Study, tmp_path: Path) -> None:
     study.write("out.csv", "a result, long enough")
     documents = [wire.encode(study.record(writes=["out.csv"])) for _ in range(3)]

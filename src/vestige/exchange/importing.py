@@ -24,11 +24,17 @@ _MARK = f'"{compose.IMPORTED}"'.encode()
 
 @value
 class Earlier:
-    """What is here: the digests of imported sources, each with its run; the ids of all records; which contents are the same."""
+    """What is here: the digests of imported sources, each with its run; the ids of all records; which contents are the same; and
+    of scripts that were recorded here, by name and command, the ids: an `info.txt` of theirs is no record of its own."""
 
     sources: dict[Digest, str]
     ids: frozenset[str]
     same: dict[Digest, Digest]
+    scripts: dict[tuple[str | None, tuple[str, ...]], str]
+
+    def view(self, told: Told) -> str | None:
+        """The run of ours of which this is a view."""
+        return self.scripts.get((told.run.name, told.run.command)) if told.format == "footsteps" else told.id
 
 
 def read(paths: Sequence[str], root: str, format: Format | None, progress: Progress) -> Reading:  # noqa: A002  # as it is called
@@ -74,6 +80,7 @@ def earlier(store: Records, progress: Progress) -> Earlier:
     sources: dict[Digest, str] = {}
     ids: set[str] = set()
     known: dict[Digest, Digest] = {}
+    scripts: dict[tuple[str | None, tuple[str, ...]], str] = {}
     paths = list(store.paths())
     for number, path in enumerate(paths, 1):
         progress(number, len(paths))
@@ -82,7 +89,7 @@ def earlier(store: Records, progress: Progress) -> Earlier:
                 data = file.read()
             document = wire.load_document(data, path)
             ids.add(document["id"])
-            if _MARK not in data:
+            if _MARK not in data and document.get("kind") != "script":
                 continue
             run = store.load(path)
         except (OSError, VestigeError):
@@ -91,7 +98,9 @@ def earlier(store: Records, progress: Progress) -> Earlier:
         if isinstance(origin, dict) and isinstance(origin.get("digest"), str):
             sources[origin["digest"]] = run.id
             known |= same((*run.inputs, *run.outputs))
-    return Earlier(sources, frozenset(ids), known)
+        elif run.kind == "script":
+            scripts[run.name, run.command] = run.id
+    return Earlier(sources, frozenset(ids), known, scripts)
 
 
 def unknown(told: Iterable[Told], before: Earlier) -> tuple[list[Told], list[str]]:
@@ -100,7 +109,7 @@ def unknown(told: Iterable[Told], before: Earlier) -> tuple[list[Told], list[str
     new, known = [], []
     for one in sorted(told, key=lambda one: one.time):
         identity = compose.source_digest(one)
-        run_id = sources.get(identity, compose.run_id(one))
+        run_id = sources.get(identity) or before.view(one) or compose.run_id(one)
         if identity in sources or run_id in before.ids:
             known.append(run_id)
         else:
