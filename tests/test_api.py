@@ -69,3 +69,11 @@ def test_public_names_are_typed_and_resolved_late() -> None:
     assert done.stdout == "[]\n"
     for name in set(vestige.__all__) - {"output_dir"}:  # to read that begins a run
         assert getattr(vestige, name) is not None
+
+
+def test_a_room_of_the_house_does_not_hide_the_function_of_its_name(study: Study) -> None:
+    for first in ("from vestige.record import identity", "vestige.open().runs()", "import vestige.record.said"):
+        code = f"import vestige\n{first}\nassert vestige.record.__name__ == 'record', vestige.record\nvestige.record('a b', 1)"
+        subprocess.run([sys.executable, "-c", code], cwd=study.root, check=True)  # may still be recorded: that shows, too
+    values = [run.values for run in vestige.open().runs(kind="script")]
+    assert [list(one) for one in values] == [["a b"]] * 3

@@ -4,6 +4,8 @@ The public names are resolved when they are first used (PEP 562), so that `impor
 costs a script nothing.
 """
 
+import sys
+
 __version__ = "0.1.0"
 
 TYPE_CHECKING = False
@@ -85,10 +87,16 @@ def __dir__() -> list[str]:
     return sorted(__all__)
 
 
+class _Package(type(sys)):  # type: ignore[misc]  # the type of modules, without the module that names it
+    """This module. A room of the house is called `record`, too, and must not take the place of the function."""
+
+    def __setattr__(self, name: str, value: object) -> None:
+        if name != "record" or not isinstance(value, type(sys)):
+            super().__setattr__(name, value)
+
+
 def _join() -> None:
     """A worker of a program that records itself tells of itself from its first import of this on."""
-    import sys
-
     if "multiprocessing" not in sys.modules:
         return
     from importlib import import_module
@@ -98,4 +106,5 @@ def _join() -> None:
         import_module("vestige.script.session").session().join_or_begin(None)
 
 
+sys.modules[__name__].__class__ = _Package
 _join()
