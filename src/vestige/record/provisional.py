@@ -18,6 +18,7 @@ from vestige.record.context import NAME as CAPTURED
 from vestige.record.context import Context
 from vestige.record.digests import Digests, stat_of
 from vestige.record.recorder import final, readlink
+from vestige.record.said import Said
 from vestige.record.tail import Tail
 from vestige.store import journal, project
 from vestige.store.journal import Active, State
@@ -56,6 +57,13 @@ def run(active: Active) -> Run:
     except VestigeError:
         context = Context()
     ended = active.ended()
+    said = Said(active.path)
+    for _ in said.news():
+        pass
+    try:
+        function = active.document("function.json")
+    except VestigeError:
+        function = None
     conclusion = follower.conclude(final, _digests(digests, setting, active, state), of_directory=digest.of_directory)
     digests.flush()
     found = compose.compose(
@@ -65,6 +73,8 @@ def run(active: Active) -> Run:
             context=context,
             root=place.root,
             ended=ended,
+            values=said.values(),
+            function=function,
             method=started.get("method") or "notify",
             gaps=("the run was not finished: what is known of it comes from its journal",) if state == "lost" else (),
             recovered=state == "lost",
