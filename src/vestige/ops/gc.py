@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterable, Iterator
-from typing import Literal
+from typing import Any, Literal
 
 from vestige.errors import VestigeError
 from vestige.model.files import Digest
@@ -21,6 +21,7 @@ from vestige.ops.project import Project
 from vestige.record import holdings
 from vestige.record.holdings import Again, Content
 from vestige.store import journal
+from vestige.store.journal import Active
 from vestige.store.kept import Tally
 
 Reason = Literal["nothing refers to it", "can be made again", "over the budget"]
@@ -125,12 +126,15 @@ def _trees(project: Project, runs: Iterable[Run]) -> set[str]:
     found = {tree for code in codes for tree in (code.snapshot, code.base) if tree is not None}
     found |= {tree for code in codes for one in code.repositories for tree in (one.snapshot, one.base) if tree is not None}
     for active in journal.list_active(project.store):
-        try:
-            captured = active.document("capture.json")
-        except VestigeError:
-            continue
-        code, others = captured.get("code"), captured.get("repositories") or ()
-        for one in (code, *others):
+        others = _document(active, "repositories.json").get("repositories")
+        for one in (_document(active, "capture.json").get("code"), *(others if isinstance(others, list) else ())):
             if isinstance(one, dict):
                 found.update(tree for key in ("snapshot", "base") if isinstance(tree := one.get(key), str))
     return found
+
+
+def _document(active: Active, name: str) -> dict[str, Any]:
+    try:
+        return active.document(name)
+    except VestigeError:
+        return {}

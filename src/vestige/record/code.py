@@ -27,22 +27,33 @@ class CodeOfRun:
     """The snapshots of one run. What is needed to take one is imported before anything else of the recorder, since
     changes to the project wait for it."""
 
-    def __init__(self, place: Place, config: Config) -> None:
+    def __init__(self, place: Place, config: Config, *, prepared: bool = False) -> None:
+        """`prepared`: somebody has run what the configuration wants to be run before."""
         self._place = place
         self._config = config
+        self._prepared = prepared or not config.pre_capture
         self._taken: Taken | None = None
-        self._problem: str | None = None
+        self._problems: list[str] = []
         self._snapshots: Snapshots | None = None
         self._looked = _thread.allocate_lock()
         self._looking: Looking | None = None
 
     def take(self) -> None:
         """The code as it stands now; of a home folder, only what is seen in use. What goes wrong is said by `tell`."""
+        if not self._prepared:
+            self._prepare()
         try:
             self._snapshots = snapshots(self._place, self._config)
             self._taken = self._snapshots.take()
         except Exception as error:
-            self._problem = f"code: {type(error).__name__}: {error}"[:500]
+            self._problems.append(f"code: {type(error).__name__}: {error}"[:500])
+
+    def _prepare(self) -> None:
+        from vestige.record import before
+
+        problem = before.prepare(self._place.root, self._config)
+        if problem is not None:
+            self._problems.append(problem)
 
     def tell(self, context: Context) -> None:
         """Put what was taken into the context of the run."""
@@ -53,8 +64,7 @@ class CodeOfRun:
         if self._taken is not None:
             context.code = self._taken.code
             context.problems += self._taken.problems
-        if self._problem is not None:
-            context.problems.append(self._problem)
+        context.problems += self._problems
 
     def complete(self, context: Context) -> None:
         """Make the snapshot independent of the user's repository."""
@@ -109,17 +119,17 @@ class CodeOfRun:
             yield name, kept
 
 
-def snapshots(place: Place, config: Config) -> Snapshots:
-    """Where the snapshots of a project are taken from, and kept."""
+def snapshots(place: Place, config: Config, other: str | None = None) -> Snapshots:
+    """Where the snapshots of a project are taken from, and kept; or of an `other` repository, where no run is known to write."""
     return Snapshots(
-        place.root,
+        other or place.root,
         CodeStore(os.path.join(place.store, "code.git")),
         project.cache_dir(place),
-        lambda paths: _made(place, paths),
+        (lambda paths: _made(place, paths)) if other is None else None,
         holds_secret=_scanner(),
         rules=Rules(config.source_limit, config.snapshot_limit, withhold=config.secrets == "withhold"),
         redact_url=_redact_url,
-        observed_only=place.detached,
+        observed_only=place.detached and other is None,
     )
 
 

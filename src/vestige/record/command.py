@@ -44,6 +44,8 @@ def record(argv: Sequence[str], options: Options) -> Outcome:
     """
     environ = _environment() if options.environ is None else dict(options.environ)
     found = child.find_program(argv[0], environ.get("PATH"), options.cwd)
+    if options.config.pre_capture and options.kind == "command" and "VESTIGE_RUN_ID" not in environ:
+        _prepare(options)
     for problem in options.problems:
         _say(options, f"vestige: {problem}")
     begun: Begun | None
@@ -56,6 +58,8 @@ def record(argv: Sequence[str], options: Options) -> Outcome:
         begun = None
     if begun is not None and (options.strict or options.config.dirty == "refuse") and options.kind == "command":
         _refuse_dirty(begun, options)
+    if begun is not None and options.config.collect and options.kind == "command":
+        _collect(begun, options)
     if isinstance(found, int):
         word = "not found" if found == 127 else "cannot be executed"
         _say(options, f"vestige: {argv[0]}: {word}", always=True)
@@ -244,6 +248,27 @@ def _refuse_dirty(begun: Begun, options: Options) -> None:
         begun.discard()
         listed = "".join(f"\n  {path}" for path in paths[:20])
         raise RefusedError(f"refusing to run: commit your changes first (every run maps to a commit){listed}")
+
+
+def _prepare(options: Options) -> None:
+    """Run what the configuration wants to be run before anything is captured."""
+    from vestige.record import before
+
+    problem = before.prepare(options.place.root, options.config)
+    if problem is not None and options.strict:
+        raise RefusedError(f"refusing to run: {problem}")
+    if problem is not None:
+        options.problems = (*options.problems, problem)
+
+
+def _collect(begun: Begun, options: Options) -> None:
+    """Collect files as they are before the command starts."""
+    from vestige.record.collecting import Collection
+
+    try:
+        Collection(begun.folder, begun.started["options"], begun.place, options.config).begin()  # type: ignore[arg-type]
+    except Exception as error:
+        _say(options, f"vestige: collect: {_reason(error)}")  # the recorder tries again, and says so in the record
 
 
 def _never_started(begun: Begun, options: Options, code: int, problem: str) -> None:

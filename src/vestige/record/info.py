@@ -114,14 +114,14 @@ def _changes(cwd: str, scratch: str, problems: list[str]) -> tuple[str | None, b
     try:
         program = git.Program("git", _SECONDS, scratch)
         configuration = gitconfig.load(repository.common, repository.git_dir)
-        changes = _harmless(git.diff(program, repository, configuration))
+        changes = harmless(git.diff(program, repository, configuration))
     except Exception as error:
         problems.append(f"{INFO}: {type(error).__name__}: {error}"[:500])
         changes = b""
     return commit, changes, None if commit else "(no commit yet)"
 
 
-def _harmless(changes: bytes) -> bytes:
+def harmless(changes: bytes) -> bytes:
     """The changes without those of files that hold a secret."""
     if not changes or not _secret(changes):
         return changes

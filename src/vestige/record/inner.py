@@ -92,7 +92,7 @@ class Inner:
 
     def _same_code(self) -> SameCode:
         if self._code is None or self._code.is_old():
-            self._code = SameCode(self._place, self._config)
+            self._code = SameCode(self._place, self._config, prepared=self._code is not None or self._like is not None)
             self._code.take()
         return self._code
 
@@ -100,8 +100,8 @@ class Inner:
 class SameCode(CodeOfRun):
     """The code as several runs of one process have it, one after the other."""
 
-    def __init__(self, place: Place, config: Config) -> None:
-        super().__init__(place, config)
+    def __init__(self, place: Place, config: Config, *, prepared: bool) -> None:
+        super().__init__(place, config, prepared=prepared)
         self._at = time.monotonic()
 
     def is_old(self) -> bool:

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 #: Room on the disk that is given back, so much for each, where there is none left to say how the command was observed and
 #: how it has ended.
 _RESERVE, _ROOM = "reserve", 8 << 10
+#: Kinds of runs for which nothing is collected.
+_CONTENT_WITH_LITTLE = frozenset({"reproduction", "adopted"})
 _SAVED = ("started.json", "ended.json", "closed.json")
 
 
@@ -104,6 +106,8 @@ def begin(argv: Sequence[str], environ: Mapping[str, str], options: Options) -> 
         "reproduction": {"of": options.reproduction_of} if options.reproduction_of else None,
         "problems": problems,
     }
+    if options.kind not in _CONTENT_WITH_LITTLE:
+        _collect(started["options"], options)  # type: ignore[arg-type]
     words: Sequence[str] = list(argv)
     if secrets.suspicious(words, environ):
         from vestige.model import redaction, wire
@@ -123,6 +127,19 @@ def begin(argv: Sequence[str], environ: Mapping[str, str], options: Options) -> 
         raise
     _reserve(folder)
     return begun
+
+
+def _collect(said: dict[str, object], options: Options) -> None:
+    """What the configuration wants to be collected, when the run begins and when it has ended."""
+    if options.config.collect:
+        said["collect"] = [[one.pattern, one.way, one.algorithm] for one in options.config.collect]
+    of_items = {
+        item.name: [[one.pattern, one.way, one.algorithm] for one in item.wanted]
+        for name in options.items
+        if (item := options.config.item(name)) is not None and item.wanted
+    }
+    if of_items:
+        said["collect_items"] = of_items
 
 
 def _reserve(folder: str) -> None:

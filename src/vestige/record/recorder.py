@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from vestige.record.hooks import Attending
+    from vestige.record.configured import Configured
     from vestige.record.inner import Inner
 
 _TICK = 0.02  # seconds between two looks at the journal, at first
@@ -86,7 +87,7 @@ def finish(folder: str, config: Config | None = None, *, done: int | None = None
     recorder = Recorder(folder, place, config or Config(), method=started.get("method") or "notify")
     if not recorder.claim():
         return None
-    code = CodeOfRun(place, recorder.config)
+    code = CodeOfRun(place, recorder.config, prepared=True)
     if nothing_ran:
         code.take()
     recorder.begin(code)
@@ -140,6 +141,7 @@ class Recorder:
         self._streams: dict[str, Any] = {}
         self._said = Said(folder)
         self._inner: Inner | None = None
+        self.configured: Configured | None = None
         self._attending: Attending | None = None
 
     def claim(self) -> bool:
@@ -194,6 +196,21 @@ class Recorder:
             attempt(context, "machine", lambda: surroundings.machine(context, self._place, self._objects))
             context.save(self._folder)
         attempt(context, "code", lambda: code_of_run.complete(context))
+        if self._is_configured():
+            attempt(context, "configuration", lambda: self._do_what_is_configured(like))
+
+    def _is_configured(self) -> bool:
+        """Whether more is to be done for this run than to record it."""
+        options, config = self._started.get("options") or {}, self.config
+        collected = "collect" in options or "collect_items" in options
+        return bool(collected or config.repositories or config.capsule.write or config.sidecars)
+
+    def _do_what_is_configured(self, like: Recorder | None) -> None:
+        from vestige.record.configured import Configured
+
+        self.configured = Configured(self._folder, self._started, self._place, self.config)
+        self.configured.collect()
+        self.configured.look(self._context.code, like.configured if like is not None else None)
 
     def attend(self) -> None:
         """Have the hooks of installed packages called, for a run that has just begun."""
@@ -337,6 +354,8 @@ class Recorder:
         run = compose.compose(self._parts(conclusion))
         if self._attending is not None and (problems := self._attending.report(run)):
             run = replace(run, problems=(*run.problems, *problems))
+        if self.configured is not None:
+            run = self.configured.settled(run)
         document = wire.encode(run)
         Records(self._place.store).write(run, document)
         if self.config.records == "commit":
@@ -347,9 +366,15 @@ class Recorder:
             except OSError:
                 pass
         attempt(context, "budget", self._keeper.account)
+        if self.configured is not None:
+            attempt(context, "configuration", lambda: self._follow_up(run))
         journal.discard(self._folder)
         self._cache.close()
         return run
+
+    def _follow_up(self, run: Run) -> None:
+        if self.configured is not None:
+            self.configured.follow_up(run)
 
     def tidy(self) -> None:
         """Nobody waits any more: bring what is kept back within the budget."""

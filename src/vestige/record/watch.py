@@ -256,7 +256,7 @@ def _recorder(ground: Ground, begun: Begun, options: Options) -> None:
             os.close(ground.post.descriptor)  # else nobody would see that the watcher was killed
         from vestige.record.code import CodeOfRun
 
-        code = CodeOfRun(begun.place, options.config)
+        code = CodeOfRun(begun.place, options.config, prepared=True)
         taken = _thread.allocate_lock()
         if options.code:
             taken.acquire()
