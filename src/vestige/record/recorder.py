@@ -44,8 +44,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from vestige.record.hooks import Attending
     from vestige.record.configured import Configured
+    from vestige.record.hooks import Attending
     from vestige.record.inner import Inner
 
 _TICK = 0.02  # seconds between two looks at the journal, at first
