@@ -228,6 +228,24 @@ def test_a_view_of_a_record_that_is_here_is_that_record(first: Path, tmp_path: P
     assert run.id == done.runs[0].id
 
 
+def test_a_capsule_of_ours_tells_its_files_by_blake3_and_one_that_is_being_written_is_passed_over(first: Path) -> None:
+    folder = capsule(first, "20261121_114805")
+    content = project(first)._opened.digest_of(str(first / "raw.csv"))
+    assert content is not None
+    digits = content.partition(":")[2]
+    files = {
+        "raw.csv": {"hash_algorithm": "blake3", "file_hash": digits},
+        "caf\udce9.csv": {"hash_algorithm": None, "file_hash": None},
+    }
+    change(folder / "context.json", files=files, vestige={"id": "0193a0b1-0000-7000-8000-00007f3a2c91"})
+    shutil.copytree(folder, first / "vault" / ".tmp-17-abc")
+    shutil.rmtree(capsule(first, "20261121_114802"))
+    run = next(one for one in imported(first, "vault").runs if one.kind == "command")
+    assert run.id == "0193a0b1-0000-7000-8000-00007f3a2c91"
+    assert [(use.path, use.digest) for use in run.inputs] == [("raw.csv", content), ("caf\udce9.csv", None)]
+    assert len(runs(first)) == 3
+
+
 # --- the later generation --------------------------------------------------------------------------------------------
 
 

@@ -12,6 +12,7 @@ from vestige.exchange.documents import Document, read
 from vestige.exchange.interface import Format
 from vestige.model import plain
 from vestige.model.values import value
+from vestige.store.publish import TEMPORARY
 
 
 @value
@@ -84,7 +85,7 @@ def _below(top: str, forced: Format | None, seen: Callable[[str], None]) -> Iter
     rest: list[Source] = []
     for folder, folders, names in os.walk(top):
         seen(folder)
-        folders[:] = sorted(name for name in folders if name not in PASSED)
+        folders[:] = sorted(name for name in folders if name not in PASSED and not name.startswith(TEMPORARY))
         for source in _inside(folder, frozenset(names)):
             if forced is None or source.format == forced:
                 (logs if source.path.endswith(ntrk.LOG) else rest).append(source)
