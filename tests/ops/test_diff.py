@@ -150,3 +150,13 @@ def test_a_snapshot_that_is_gone_is_said(study: Study) -> None:
     found = part(compare(study.project, first, gone), "code")
     assert found.unknown is not None
     assert len(found.changes) == 1
+
+
+def test_values_that_are_only_described_differ_by_their_digests(study: Study) -> None:
+    array = {"type": "numpy.ndarray", "shape": [2, 3], "dtype": "int64", "digest": "blake3:aa"}
+    first = study.record(change={"values": {"w": [{"value": array}], "loss": [{"value": {"type": "float", "value": "nan"}}]}})
+    second = study.record(change={"values": {"w": [{"value": array | {"digest": "blake3:bb"}}], "loss": [{"value": 0.1}]}})
+    assert part(compare(study.project, first, second), "values").changes == (
+        Change("loss", "nan", "0.1"),
+        Change("w", "numpy.ndarray 2×3 int64 blake3:aa", "numpy.ndarray 2×3 int64 blake3:bb"),
+    )

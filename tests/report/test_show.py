@@ -166,3 +166,29 @@ def test_a_run_without_gaps_was_observed_as_a_whole() -> None:
     whole = replace(SHOWN, run=replace(RUN, observation=Observation(method="notify", events=1)))
     assert "observed\twhole" in list(lines(whole))
     assert next(page(whole, Style(width=80), NOW)) == "7f3a2c91  train  finished"
+
+
+def test_values_are_shown_with_how_they_went() -> None:
+    points = [{"value": n / 10, "time": "t"} for n in range(8)]
+    array = {"type": "numpy.ndarray", "shape": [2, 3], "dtype": "f4", "digest": "blake3:aa"}
+    found = replace(RUN, values={"loss": points, "w\n": [{"value": array, "time": "t"}], "bad": None})
+    shown = Shown(run=found, summary=summarise(found))
+    text = list(page(shown, PLAIN, NOW))
+    at = text.index("values (3)")
+    assert [line.split() for line in text[at + 1 : at + 4]] == [
+        ["loss", "0.7", "8", "times", "▁▂▃▄▅▆▇█"],
+        ["w\\n", "numpy.ndarray", "2×3", "f4"],
+        ["bad", "null"],
+    ]
+    assert "value\tloss\t0.7\t8" in list(lines(shown))
+
+
+def test_a_call_is_shown_with_its_arguments_and_its_end() -> None:
+    function = {"module": "m", "name": "fit", "file": "m.py", "line": 3, "arguments": {"n": 3, "s": "x\x1b"}, "result": 0.5}
+    found = replace(RUN, kind="function", function=function)
+    text = "\n".join(page(Shown(run=found, summary=summarise(found)), PLAIN, NOW))
+    assert "function    m.fit, m.py:3" in text
+    assert "arguments   n=3, s='x\\x1b'" in text
+    assert "returned    0.5" in text
+    found = replace(found, function=function | {"exception": {"type": "ValueError", "message": "no"}})
+    assert "raised      ValueError: no" in "\n".join(page(Shown(run=found, summary=summarise(found)), PLAIN, NOW))

@@ -23,6 +23,7 @@ from vestige.report.style import (
     printable,
     quoted,
     size,
+    sparkline,
     table,
 )
 
@@ -184,3 +185,25 @@ def test_a_table_fits_the_terminal_and_aligns_numbers_to_the_right() -> None:
 
 def test_a_table_without_rows_is_nothing() -> None:
     assert list(table(PLAIN, [], [])) == []
+
+
+@pytest.mark.parametrize(
+    ("numbers", "drawn"),
+    [
+        ([0, 1, 2, 3, 4, 5, 6, 7], "▁▂▃▄▅▆▇█"),
+        ([7, 0], "█▁"),
+        ([3, 3, 3], "▁▁▁"),
+        ([1.7e308, -1.7e308, 0.0], "█▁▅"),
+        ([float("inf"), 1, float("nan"), 2], "▁█"),
+        ([1], ""),
+        ([], ""),
+    ],
+)
+def test_a_series_is_drawn(numbers: list[float], drawn: str) -> None:
+    assert sparkline(numbers, Style()) == drawn
+    assert sparkline(numbers, Style(unicode=False)) == ""
+
+
+@given(st.lists(st.floats(), max_size=200))
+def test_any_series_is_drawn_in_a_few_columns(numbers: list[float]) -> None:
+    assert len(sparkline(numbers, Style())) <= 24

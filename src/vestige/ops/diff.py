@@ -7,6 +7,7 @@ from difflib import SequenceMatcher
 from shlex import join
 
 from vestige.errors import VestigeError
+from vestige.model import series
 from vestige.model.environment import Environment
 from vestige.model.files import LINKED_ROLES, FileUse
 from vestige.model.machine import Machine
@@ -193,10 +194,12 @@ def _linked(uses: Iterable[FileUse]) -> dict[str, FileUse]:
 
 
 def _last_values(run: Run) -> Mapping[str, str]:
+    """The last of each value; of what is described only, its digest, too."""
     found: dict[str, str] = {}
-    for name, series in run.values.items():
-        last = series[-1] if isinstance(series, list | tuple) and series else series
-        found[name] = str(last["value"] if isinstance(last, Mapping) and "value" in last else last)
+    for name, logged in run.values.items():
+        last = series.last(logged)
+        digest = last.get("digest") if isinstance(last, Mapping) else None
+        found[name] = str(last) if isinstance(last, float) else " ".join(filter(None, [series.text(last), digest]))
     return found
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
 from shlex import join, quote
 
+from vestige.model import series
 from vestige.model.environment import Environment
 from vestige.model.files import LINKED_ROLES, FileUse
 from vestige.model.machine import Machine
@@ -38,6 +39,7 @@ def page(shown: Shown, style: Style, now: float, *, everything: bool = False) ->
     for name, text in _facts(shown, now, everything=everything):
         yield from _fact(name, text, style)
     run = shown.run
+    yield from _values(run, style, everything=everything)
     yield from _files("inputs", run.inputs, style, everything=everything)
     yield from _files("outputs", run.outputs, style, everything=everything)
     if everything and run.processes:
@@ -52,7 +54,8 @@ def page(shown: Shown, style: Style, now: float, *, everything: bool = False) ->
 
 
 def lines(shown: Shown) -> Iterator[str]:
-    """For programs: a name, a tab, what it is. Files have path, digest, size, role, access, all of them."""
+    """For programs: a name, a tab, what it is. Files have path, digest, size, role, access, all of them; values their name,
+    the last one, and how many there are."""
     run = shown.run
     facts = {
         "id": run.id,
@@ -82,6 +85,8 @@ def lines(shown: Shown) -> Iterator[str]:
     for name, value in facts.items():
         if value is not None:
             yield f"{name}\t{printable(str(value))}"
+    for name, logged in run.values.items():
+        yield f"value\t{printable(name)}\t{printable(str(series.last(logged)))}\t{len(series.points(logged))}"
     for name, uses in (("input", run.inputs), ("output", run.outputs)):
         for use in uses:
             size = "-" if use.size is None else str(use.size)
@@ -119,7 +124,7 @@ def _facts(shown: Shown, now: float, *, everything: bool) -> Iterator[tuple[str,
     who = " on ".join(word for word in (run.user, run.host) if word)
     yield "by", f"{who}, in {printable(run.cwd)}" if run.cwd != "." else who
     if run.function:
-        yield "function", printable(f"{run.function.get('module')}.{run.function.get('name')}")
+        yield from _function(run.function, everything=everything)
     if run.code is not None:
         yield "code", _code(run)
         if run.code.private:
@@ -150,9 +155,6 @@ def _context(shown: Shown, *, everything: bool) -> Iterator[tuple[str, str]]:
     if run.streams:
         sizes = ", ".join(f"{name} {styles.size(one.size)}" for name, one in run.streams.items())
         yield "streams", f"{sizes} (vestige show {short(run.id)} --log)"
-    for name, series in run.values.items():
-        last = series[-1] if isinstance(series, list | tuple) and series else series
-        yield name, str(last["value"] if isinstance(last, dict) and "value" in last else last)
     if shown.parent is not None:
         yield "inside", f"{short(shown.parent.id)} {printable(shown.parent.label)}"
     if shown.children:
@@ -176,6 +178,47 @@ def _context(shown: Shown, *, everything: bool) -> Iterator[tuple[str, str]]:
             yield "not by", printable(reason)
     if run.network:
         yield "network", _endpoints(run, everything=everything)
+
+
+def _function(function: Mapping[str, object], *, everything: bool) -> Iterator[tuple[str, str]]:
+    """What was called, with what, and what came of it."""
+    line = f", {function.get('file')}:{function['line']}" if function.get("line") else ""
+    yield "function", f"{function.get('module')}.{function.get('name')}{line}"
+    arguments = function.get("arguments")
+    if isinstance(arguments, Mapping) and arguments:
+        named = [f"{name}={_value(series.text(one), everything=everything)}" for name, one in arguments.items()]
+        more = len(named) - _FEW
+        yield "arguments", ", ".join(named if everything or more <= 0 else [*named[:_FEW], f"{more} more (--all)"])
+    raised = function.get("exception")
+    if isinstance(raised, Mapping):
+        yield "raised", f"{raised.get('type')}: {raised.get('message')}"
+    elif function.get("result") is not None:
+        yield "returned", styles.cut(printable(series.text(function["result"])), 200)
+
+
+def _values(run: Run, style: Style, *, everything: bool) -> Iterator[str]:
+    """What the run logged: the last of each, how many there are, and how they went."""
+    if not run.values:
+        return
+    yield ""
+    yield style.paint(f"values ({len(run.values)})", "strong")
+    names = list(run.values)[: None if everything else _MANY]
+    rows = []
+    for name in names:
+        logged = run.values[name]
+        times = len(series.points(logged))
+        drawn = styles.sparkline(series.numbers(logged), style) if times > 1 else ""
+        rows.append(
+            [
+                Cell(printable(name)),
+                Cell(styles.cut(printable(series.text(series.last(logged))), 60, style), right=bool(series.numbers(logged))),
+                Cell(f"{times:,} times" if times > 1 else "", "faint", right=True),
+                Cell(drawn, "notice"),
+            ]
+        )
+    yield from (f"  {line}" for line in styles.table(_narrower(style), (), rows))
+    if len(names) < len(run.values):
+        yield "  " + style.paint(f"{style.more} {len(run.values) - len(names):,} more: --all shows them", "faint")
 
 
 def _endpoints(run: Run, *, everything: bool) -> str:

@@ -7,11 +7,13 @@ no file name can move the cursor, colour the screen or break a line.
 
 from __future__ import annotations
 
+import math
 import re
 import shlex
 import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
+from itertools import pairwise
 from typing import Literal
 
 from vestige.model.values import value
@@ -186,6 +188,24 @@ def digest(identity: str | None) -> str:
 def count(number: int, noun: str, plural: str | None = None) -> str:
     """`1 step`, `3,000 steps`."""
     return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
+
+
+_BARS = "▁▂▃▄▅▆▇█"
+_WIDEST = 24  # columns of a sparkline
+
+
+def sparkline(numbers: Sequence[float], style: Style) -> str:
+    """How a series went, from its least to its greatest; nothing where it cannot be drawn. Of a long one each column is the
+    mean of some."""
+    found = [one for one in numbers if math.isfinite(one)]
+    if len(found) < 2 or not style.unicode:
+        return ""
+    columns = min(len(found), _WIDEST)
+    bounds = [len(found) * column // columns for column in range(columns + 1)]
+    means = [math.fsum(one / (to - start) for one in found[start:to]) for start, to in pairwise(bounds)]
+    least, most = min(means), max(means)
+    scale = (len(_BARS) - 1) / ((most / 2 - least / 2) or 1)
+    return "".join(_BARS[min(round((one / 2 - least / 2) * scale), len(_BARS) - 1)] for one in means)
 
 
 # --- names ---------------------------------------------------------------------------------------------------------
