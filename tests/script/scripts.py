@@ -14,18 +14,20 @@ from typing import Any
 PATIENCE = 30.0
 
 
-def script(project: Path, source: str, *words: str, environ: Mapping[str, str] | None = None, **how: Any) -> Any:
+def script(
+    project: Path, source: str, *words: str, environ: Mapping[str, str] | None = None, patience: float = PATIENCE, **how: Any
+) -> Any:
     """Run a script that lies in the project, to the end of its record."""
     (project / "step.py").write_text(source)
     how = {"cwd": project, "capture_output": True, "stdin": subprocess.DEVNULL, "timeout": 60, **how}
     done = subprocess.run([sys.executable, "step.py", *words], env={**os.environ, **(environ or {})}, check=False, **how)
-    settled(project)
+    settled(project, patience)
     return done
 
 
-def settled(project: Path) -> None:
+def settled(project: Path, patience: float = PATIENCE) -> None:
     """Wait until nothing is being recorded any more."""
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + patience
     active = project / ".vestige" / "active"
     while active.exists() and any(active.iterdir()):
         assert time.monotonic() < deadline, sorted(one.name for one in active.iterdir())

@@ -12,7 +12,7 @@ import time
 from vestige.errors import VestigeError
 from vestige.record.code import CodeOfRun
 from vestige.record.recorder import Recorder
-from vestige.store.journal import Active
+from vestige.store.journal import Active, is_alive, list_active
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -63,6 +63,9 @@ class Inner:
         """The process has ended, and with it all that it had begun."""
         for run_id in [*self._began, *self._live]:
             self._finish(run_id)
+        for active in list_active(self._place.store):  # of which the program could not tell us: the pipe was full
+            if active.ended() is not None and not is_alive(active):
+                self._finish(active.id)
 
     def _begin(self, run_id: str) -> Recorder | None:
         folder = os.path.join(self._folder, run_id)

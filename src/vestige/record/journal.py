@@ -51,9 +51,17 @@ class Begun:
             os.truncate(reserve, max(os.stat(reserve).st_size - _ROOM, 0))
             write(self.folder, name, document)
 
-    def end(self, status: int, *, problem: str | None = None, usage: tuple[float, int] = (0.0, 0)) -> None:
-        """The command has ended, with this wait status; `usage` is CPU seconds and the largest resident set in bytes."""
-        document = {
+    def end(
+        self,
+        status: int,
+        *,
+        problem: str | None = None,
+        usage: tuple[float, int] = (0.0, 0),
+        function: Mapping[str, object] | None = None,
+    ) -> None:
+        """The command has ended, with this wait status; `usage` is CPU seconds and the largest resident set in bytes. Of a
+        function's call: how it has ended."""
+        document: dict[str, object] = {
             "status": status,
             "time": identity.timestamp(time.time()),
             "seq": identity.sequence(),
@@ -62,6 +70,8 @@ class Begun:
         }
         if problem is not None:
             document["problem"] = problem
+        if function is not None:
+            document["function"] = function
         self.write("ended.json", document)
 
     def discard(self) -> None:
@@ -69,8 +79,11 @@ class Begun:
         discard(self.folder)
 
 
-def begin(argv: Sequence[str], environ: Mapping[str, str], options: Options) -> Begun:
-    """Write the started record. Raises OSError where the store cannot be written."""
+def begin(argv: Sequence[str], environ: Mapping[str, str], options: Options, inside: Mapping[str, object] | None = None) -> Begun:
+    """Write the started record. Raises OSError where the store cannot be written.
+
+    `inside`: the run is a part of this process, and this is what there is to say of it.
+    """
     place = project.prepare(options.place)
     run_id = identity.new_id()
     folder = os.path.join(place.store, "active", run_id)
@@ -108,16 +121,15 @@ def begin(argv: Sequence[str], environ: Mapping[str, str], options: Options) -> 
     }
     if options.kind not in _CONTENT_WITH_LITTLE:
         _collect(started["options"], options)  # type: ignore[arg-type]
-    words: Sequence[str] = list(argv)
-    if secrets.suspicious(words, environ):
-        from vestige.model import redaction, wire
-
-        words, found = redaction.redact_argv(words, environ, secrets.key(project.state_dir()))
-        started["redactions"] = [wire.encode(one) for one in found]
-    started["command"] = list(words)
+    started["command"], redactions = _without_secrets(argv, environ) if inside is None else _as_before(argv, environ)
+    if redactions:
+        started["redactions"] = redactions
+    if inside is not None:
+        started |= {"processes_of_vestige": {"program": identity.process(os.getpid())}, "method": "inside", "rung": "audit"}
+        started |= inside
     begun = Begun(run_id, folder, options.name, place, started)
     outer = environ.get("VESTIGE_JOURNAL")
-    if outer and os.path.exists(os.path.join(outer, "events.jsonl")):
+    if outer and inside is None and os.path.exists(os.path.join(outer, "events.jsonl")):
         begun.outer = outer
         started["outer"] = outer
     try:
@@ -125,8 +137,31 @@ def begin(argv: Sequence[str], environ: Mapping[str, str], options: Options) -> 
     except OSError:
         begun.discard()
         raise
-    _reserve(folder)
+    if inside is None:
+        _reserve(folder)
     return begun
+
+
+def _without_secrets(argv: Sequence[str], environ: Mapping[str, str]) -> tuple[list[str], list[object]]:
+    words: Sequence[str] = list(argv)
+    if not secrets.suspicious(words, environ):
+        return list(words), []
+    from vestige.model import redaction, wire
+
+    words, found = redaction.redact_argv(words, environ, secrets.key(project.state_dir()))
+    return list(words), [wire.encode(one) for one in found]
+
+
+_last: tuple[list[str], tuple[list[str], list[object]]] | None = None
+
+
+def _as_before(argv: Sequence[str], environ: Mapping[str, str]) -> tuple[list[str], list[object]]:
+    """The same for the runs of one process: its command stays what it is, and looking through it takes half a millisecond."""
+    global _last
+    words = list(argv)
+    if _last is None or _last[0] != words:
+        _last = words, _without_secrets(words, environ)
+    return _last[1]
 
 
 def _collect(said: dict[str, object], options: Options) -> None:

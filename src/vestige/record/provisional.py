@@ -60,10 +60,6 @@ def run(active: Active) -> Run:
     said = Said(active.path)
     for _ in said.news():
         pass
-    try:
-        function = active.document("function.json")
-    except VestigeError:
-        function = None
     conclusion = follower.conclude(final, _digests(digests, setting, active, state), of_directory=digest.of_directory)
     digests.flush()
     found = compose.compose(
@@ -74,7 +70,7 @@ def run(active: Active) -> Run:
             root=place.root,
             ended=ended,
             values=said.values(),
-            function=function,
+            function=active.function(),
             method=started.get("method") or "notify",
             gaps=("the run was not finished: what is known of it comes from its journal",) if state == "lost" else (),
             recovered=state == "lost",

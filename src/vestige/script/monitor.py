@@ -223,23 +223,22 @@ class _Facts:
     def begin(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> _Call | None:
         """The record of a call; None where nothing can be recorded. Never raises."""
         try:
-            inside = session.session().enter("function", self.terms.name, items=self.terms.items, at=self.terms.directory)
-            if inside is None:
-                return None
-            document = {
-                "module": "__main__" if self.module == "__main__" else self.module,
+            function = {
+                "module": self.module,
                 "name": self.name,
                 "file": self.file,
                 "line": self.line,
                 "arguments": self._arguments(args, kwargs),
-                "result": None,
-                "exception": None,
             }
+            terms = self.terms
+            inside = session.session().enter("function", terms.name, items=terms.items, at=terms.directory, function=function)
+            if inside is None:
+                return None
             inside.resume()
         except Exception as error:
             session.warn_once(f"a call of {self.name} is not recorded: {type(error).__name__}: {error}")
             return None
-        return _Call(inside, document, include=self.terms.include)
+        return _Call(inside, self.name, include=self.terms.include)
 
     def _arguments(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
         """Each argument by the name of its parameter, those with their defaults, too."""
@@ -273,11 +272,12 @@ class _Facts:
 class _Call:
     """One call that goes on."""
 
-    __slots__ = ("_document", "_include", "_inside")
+    __slots__ = ("_document", "_include", "_inside", "_name")
 
-    def __init__(self, inside: session.Inside, document: dict[str, Any], *, include: bool) -> None:
+    def __init__(self, inside: session.Inside, name: str, *, include: bool) -> None:
         self._inside = inside
-        self._document = document
+        self._name = name
+        self._document: dict[str, Any] = {"result": None, "exception": None}
         self._include = include
 
     def resume(self) -> None:
@@ -304,9 +304,9 @@ class _Call:
 
     def _end(self, status: int) -> None:
         try:
-            self._inside.end(status, {"function.json": self._document})
+            self._inside.end(status, self._document)
         except Exception as error:
-            session.warn_once(f"the end of a call of {self._document['name']} is not recorded: {type(error).__name__}: {error}")
+            session.warn_once(f"the end of a call of {self._name} is not recorded: {type(error).__name__}: {error}")
 
 
 def _without_secrets(described: Any) -> Any:

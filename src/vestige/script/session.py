@@ -83,7 +83,7 @@ class Session:
             if WORKER not in os.environ:
                 self._attend(self.folder)
             return
-        self.begun = self._begin("script", self._command, name, parent=os.environ.get(RUN_ID) or None)
+        self.begun = self._begin("script", name, parent=os.environ.get(RUN_ID) or None)
         self.folder = self.begun.folder
         os.environ[RUN_ID], os.environ[RUN_DIR] = self.begun.id, self.begun.folder
         os.environ[RUN_NAME] = name or self.begun.id[-8:]
@@ -140,7 +140,14 @@ class Session:
             self.config = load(place.root)
             self.place = project.prepare(place)
 
-    def _begin(self, kind: str, argv: Sequence[str], name: str | None, parent: str | None, items: Sequence[str] = ()) -> Begun:
+    def _begin(
+        self,
+        kind: str,
+        name: str | None,
+        parent: str | None,
+        items: Sequence[str] = (),
+        about: Mapping[str, object] | None = None,
+    ) -> Begun:
         assert self.place is not None
         for item in items:
             if self.config.item(item) is None:
@@ -148,12 +155,7 @@ class Session:
         options = Options(
             self.place, self.config, name=name, kind=kind, observe="inside", parent=parent, items=items, echo="never"
         )
-        begun = journal.begin(argv, os.environ, options)
-        begun.started["processes_of_vestige"] = {"program": identity.process(os.getpid())}
-        begun.started["method"], begun.started["rung"] = "inside", "audit"
-        begun.started.pop("outer", None)
-        begun.write("started.json", begun.started)
-        return begun
+        return journal.begin(self._command, os.environ, options, about or {})
 
     def _fail(self, error: BaseException) -> None:
         """Nothing can be recorded: said once, and the program goes on."""
@@ -178,10 +180,19 @@ class Session:
 
     # -- runs inside ------------------------------------------------------------------------------------------------------
 
-    def enter(self, kind: str, name: str | None, *, items: Sequence[str] = (), at: str | None = None) -> Inside | None:
+    def enter(
+        self,
+        kind: str,
+        name: str | None,
+        *,
+        items: Sequence[str] = (),
+        at: str | None = None,
+        function: Mapping[str, object] | None = None,
+    ) -> Inside | None:
         """Begin a run inside this process, below the one that this context is in. None where nothing can be recorded.
 
-        `items` are named sets of files that it yields, `at` a folder in the project, should none be known yet.
+        `items` are named sets of files that it yields, `at` a folder in the project, should none be known yet, `function` what
+        is called.
         """
         try:
             with self.lock:
@@ -193,7 +204,7 @@ class Session:
                 self._preamble = self._preamble or hook.preamble(list(self._command))
             around = INSIDE.get()
             parent = os.path.basename(around[-1].folder) if around else os.environ.get(RUN_ID) or None
-            begun = self._begin(kind, self._command, name, parent, items)
+            begun = self._begin(kind, name, parent, items, None if function is None else {"function": function})
             target = Target(begun.folder, self._preamble)
         except Exception as error:
             self._fail(error)
@@ -329,8 +340,8 @@ class Inside:
                 INSIDE.set(self._around)  # it was begun in another context
             self.token = None
 
-    def end(self, status: int, documents: Mapping[str, object] | None = None) -> None:
-        """The run has ended, with a status as from wait(2)."""
+    def end(self, status: int, function: Mapping[str, object] | None = None) -> None:
+        """The run has ended, with a status as from wait(2); of a function's call, so."""
         self.pause()
         if not self._around and self._stack in self._hook.going_on:
             self._hook.going_on.remove(self._stack)
@@ -338,9 +349,7 @@ class Inside:
         if self._attended is not None:
             self._attended.end(status)
         try:
-            for name, document in (documents or {}).items():
-                self.begun.write(name, document)
-            self.begun.end(status)
+            self.begun.end(status, function=function)
         except (OSError, TypeError, ValueError) as error:
             warn(f"the end of {self.begun.name or self.begun.id[-8:]} could not be written: {error}")
         self._session.tell("ended", self.begun.id)

@@ -127,6 +127,18 @@ class Active:
         except (NotFoundError, DamagedError, KeyError, TypeError, ValueError):
             return None
 
+    def function(self) -> dict[str, Any] | None:
+        """The function that is called, if it is one: what was known when the call began, and how it has ended."""
+        found: dict[str, Any] = {}
+        for name in ("started.json", "ended.json"):
+            try:
+                told = self.document(name).get("function")
+            except (NotFoundError, DamagedError):
+                continue
+            if isinstance(told, dict):
+                found |= told
+        return {"result": None, "exception": None, **found} if found else None
+
     def last_sign(self) -> float:
         """When anything was written here last, in seconds since the epoch, by the clock of the file system."""
         latest = 0.0
