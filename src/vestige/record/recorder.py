@@ -491,7 +491,7 @@ class Recorder:
             kept=self._kept,
             values=self._said.values(),
             said=self._said.context,
-            function=self._document("function.json"),
+            function=self._active.function(),
             recording_seconds=compose.now(),
             problems=(
                 *outputs,
