@@ -398,6 +398,23 @@ vestige.output_dir
     assert used(found, "code")[0] == {"helper.py", "step.py"}
 
 
+def test_what_a_library_writes_into_the_folder_is_found(project: Path) -> None:
+    source = """
+import ctypes, os, vestige
+C = ctypes.CDLL(None)
+descriptor = C.open((vestige.output_dir + "native.bin").encode(), os.O_CREAT | os.O_WRONLY, 0o666)
+C.write(descriptor, b"abc", 3)
+open(vestige.output_dir + "w", "w").write("x")
+os.mkdir(vestige.output_dir + "below")
+C.close(C.open((vestige.output_dir + "below/empty").encode(), os.O_CREAT | os.O_WRONLY, 0o666))
+"""
+    done = script(project, source, environ={"VESTIGE_NAME": "exp"})
+    assert done.returncode == 0, done.stderr
+    found = record(project)
+    assert used(found)[1] == {"results/exp/native.bin", "results/exp/w", "results/exp/below/empty"}
+    assert {use["path"] for use in found["outputs"]} == used(found)[1]
+
+
 def test_a_file_read_from_the_results_of_another_run_is_an_edge(project: Path) -> None:
     script(project, WRITES, environ={"VESTIGE_NAME": "first"})
     reads = WRITES.replace("in.csv", "results/first/w.csv").replace("'w.csv'", "'final.csv'")

@@ -91,6 +91,12 @@ def write_beside(
     return problems
 
 
+def names(facts: Mapping[str, Any]) -> set[str]:
+    """What lies beside the results and is none of them."""
+    script = facts.get("script")
+    return {INFO, PACKAGES, *([os.path.basename(script)] if isinstance(script, str) else [])}
+
+
 def _is_tracked(script: str, scratch: str) -> bool:
     """Whether a file can be had from git, changed or not."""
     real = os.path.realpath(script)

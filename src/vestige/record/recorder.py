@@ -140,6 +140,7 @@ class Recorder:
         self._late: dict[str, Stat] = {}
         self._streams: dict[str, Any] = {}
         self._said = Said(folder)
+        self._results: dict[str, set[str]] = {}
         self._inner: Inner | None = None
         self.configured: Configured | None = None
         self._attending: Attending | None = None
@@ -322,6 +323,7 @@ class Recorder:
         python = str(facts.get("python") or "")
         self._context.problems += info.write(folder, facts, command, scratch)
         self._context.problems += info.write_beside(folder, facts, scratch, lambda: self._environments.versions(python))
+        self._results[os.path.realpath(folder)] = info.names(facts)
 
     # -- at the end -----------------------------------------------------------------------------------------------------
 
@@ -404,6 +406,8 @@ class Recorder:
     def conclude(self) -> Conclusion:
         """What the run used, everything hashed that can be."""
         self._compare_surveys()
+        if self._method == "inside":
+            self._look_into_results()
         self._look_for_dumps()
         for name, signature in self._follower.mappable():
             if stat_of(name) == signature:
@@ -432,6 +436,16 @@ class Recorder:
         after = audit.survey([self._place.root], self._setting)
         for event in audit.differences(before, after, identity.sequence()):
             self._follower.feed(event)
+
+    def _look_into_results(self) -> None:
+        """The run's own folder was made for it: what is in it is the run's, whoever opened it. But for what we put there."""
+        from vestige.observe import audit
+
+        for folder, own in self._results.items():
+            survey = audit.survey([folder], self._setting)
+            for path in sorted(survey.files):
+                if os.path.dirname(path) != folder or os.path.basename(path) not in own:
+                    self._follower.feed(Event("w", identity.sequence(), 0, path, flags=os.O_WRONLY | os.O_CREAT | os.O_TRUNC))
 
     def _look_for_dumps(self) -> None:
         """What the kernel wrote when a program crashed."""
