@@ -81,6 +81,16 @@ def test_the_exit_code_and_the_modes_after_it() -> None:
         assert screen.modes() == before
 
 
+def test_the_shell_around_finds_the_modes_that_it_had() -> None:
+    with shell() as screen:
+        screen.type(b"stty -g; v true; stty -g; echo over\n")
+        screen.expect(b"echo over\r\n")
+        before, after, _ = screen.expect(b"over").split(b"\r\n")
+        assert after == before
+        screen.type(b"v stty -echo; stty -a | grep -o .echo; stty echo\n")
+        screen.expect(b"-echo\r\n")
+
+
 def test_keys_reach_the_command_and_are_echoed_once() -> None:
     with shell() as screen:
         screen.type(b"v cat; echo =$?=\n")

@@ -191,14 +191,16 @@ class Terminal:
         if not state.poll(0):
             return b""  # a background process of the command's may still read it
         slave = fcntl.ioctl(self.master, _PEER, os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK | os.O_CLOEXEC)
+        left = _modes(slave)  # as the command has left them, which `restore` will ask for
         try:
-            modes = _modes(slave)
+            modes = list(left)
             modes[_LOCAL] &= ~(termios.ICANON | termios.ECHO)
             _set_modes(slave, modes)
             return os.read(slave, 1 << 16)
         except BlockingIOError:
             return b""
         finally:
+            _set_modes(slave, left)
             os.close(slave)
 
     def _change(self, modes: list[Any]) -> bool:
