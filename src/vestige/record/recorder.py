@@ -438,13 +438,16 @@ class Recorder:
             self._follower.feed(event)
 
     def _look_into_results(self) -> None:
-        """The run's own folder was made for it: what is in it is the run's, whoever opened it. But for what we put there."""
+        """The run's own folder was made for it: what is in it is the run's, whoever opened it. But for what we put there, and
+        into those of the runs within it."""
         from vestige.observe import audit
+        from vestige.record.info import INFO
 
         for folder, own in self._results.items():
-            survey = audit.survey([folder], self._setting)
-            for path in sorted(survey.files):
-                if os.path.dirname(path) != folder or os.path.basename(path) not in own:
+            files = audit.survey([folder], self._setting).files
+            for path in sorted(files):
+                beside, name = os.path.split(path)
+                if name not in own or os.path.join(beside, INFO) not in files:
                     self._follower.feed(Event("w", identity.sequence(), 0, path, flags=os.O_WRONLY | os.O_CREAT | os.O_TRUNC))
 
     def _look_for_dumps(self) -> None:
