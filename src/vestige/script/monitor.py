@@ -18,7 +18,7 @@ from vestige.script.describe import describe, exception, type_name
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Iterable, Sequence
+    from collections.abc import AsyncGenerator, Callable, Collection, Coroutine, Generator, Iterable, Sequence
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -262,11 +262,7 @@ class _Facts:
         return found
 
     def _shown(self, name: str, value: Any) -> Any:
-        if name in self.terms.ignore:
-            return {"type": type_name(value), "ignored": True}
-        if isinstance(value, str) and secret_name(name):
-            return _REDACTED
-        return _without_secrets(describe(value))
+        return argument(name, value, self.terms.ignore)
 
 
 class _Call:
@@ -291,13 +287,13 @@ class _Call:
         if yielded is not None:
             self._document["yielded"] = yielded
         if self._include:
-            self._document["result"] = _without_secrets(describe(value))
+            self._document["result"] = without_secrets(describe(value))
         self._end(0)
 
     def raised(self, error: BaseException) -> None:
         """It has ended by an exception. Never raises."""
         try:
-            self._document["exception"] = _without_secrets(exception(error))
+            self._document["exception"] = without_secrets(exception(error))
         except Exception:
             self._document["exception"] = {"type": type_name(error)}
         self._end(output.status_of(error))
@@ -309,7 +305,16 @@ class _Call:
             session.warn_once(f"the end of a call of {self._name} is not recorded: {type(error).__name__}: {error}")
 
 
-def _without_secrets(described: Any) -> Any:
+def argument(name: str, value: Any, ignore: Collection[str]) -> Any:
+    """What was handed in under a name, as the record has it: nothing of it where it is to be ignored, or is a secret."""
+    if name in ignore:
+        return {"type": type_name(value), "ignored": True}
+    if isinstance(value, str) and secret_name(name):
+        return _REDACTED
+    return without_secrets(describe(value))
+
+
+def without_secrets(described: Any) -> Any:
     """What looks like a secret is replaced, wherever it stands."""
     if isinstance(described, str):
         from vestige.record import secrets
@@ -321,10 +326,10 @@ def _without_secrets(described: Any) -> Any:
         return redaction.redact_text(described, redaction.known_values(os.environ))
     if isinstance(described, dict):
         told = {key for key, item in described.items() if isinstance(item, str) and secret_name(key)}
-        return {key: _REDACTED if key in told else _without_secrets(item) for key, item in described.items()}
+        return {key: _REDACTED if key in told else without_secrets(item) for key, item in described.items()}
     if isinstance(described, list):
-        return [_without_secrets(item) for item in described]
+        return [without_secrets(item) for item in described]
     return described
 
 
-__all__ = ["monitor"]
+__all__ = ["argument", "monitor", "without_secrets"]
