@@ -17,6 +17,7 @@ from tests.ops.study import Study
 from vestige.cli import verbs
 from vestige.model import wire
 from vestige.model.run import short
+from vestige.ops.shell import shell
 from vestige.report import diff as diff_report
 from vestige.report import doctor as doctor_report
 from vestige.report import keeping, style
@@ -248,3 +249,12 @@ def test_init(study: Study, call: Caller) -> None:
     os.unlink("vestige.toml")
     assert vestige.open().init() == str(study.root / "vestige.toml")
     assert Path("vestige.toml").read_text() == written
+
+
+def test_shell(call: Caller, tmp_path: Path) -> None:
+    (tmp_path / "bash").write_text('#!/bin/sh\nprintf "%s" "${VESTIGE_SHELL_WORDS-gone}"; exit 3\n')
+    (tmp_path / "bash").chmod(0o755)
+    found = shell(str(tmp_path / "bash"))
+    assert (found.words[0], found.environ["VESTIGE_SHELL"]) == ("bash", "0")
+    assert program("shell", str(tmp_path / "bash"), cwd=tmp_path).returncode == 3
+    assert call("shell", "nosuch").err == "vestige: there is no shell nosuch; vestige shell bash\n"

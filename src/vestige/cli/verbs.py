@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 #: Group by group; behind each verb its other names.
 GROUPS: tuple[tuple[str, tuple[tuple[str, ...], ...]], ...] = (
-    ("Recording", (("run", "track", "monitor"), ("capture",), ("adopt",))),
+    ("Recording", (("run", "track", "monitor"), ("capture",), ("adopt",), ("shell",))),
     ("Asking", (("trace",), ("status",), ("log",), ("show",), ("diff",))),
     ("Making again", (("reproduce", "repro"), ("restore",))),
     ("Exchanging", (("import",), ("import-config",))),
