@@ -29,13 +29,18 @@ def sequence() -> int:
     return time.monotonic_ns() // 1000
 
 
+_known: dict[object, str | None] = {}
+
+
 def boot() -> str | None:
     """The identity of this boot of the host; None where the system does not say."""
-    try:
-        with open("/proc/sys/kernel/random/boot_id", "rb") as file:
-            return file.read().decode("ascii").strip()
-    except OSError:
-        return None
+    if "boot" not in _known:
+        try:
+            with open("/proc/sys/kernel/random/boot_id", "rb") as file:
+                _known["boot"] = file.read().decode("ascii").strip()
+        except OSError:
+            _known["boot"] = None
+    return _known["boot"]
 
 
 def host() -> str:
@@ -47,12 +52,15 @@ def host() -> str:
 
 def user() -> str | None:
     """The user's name, as the system knows it."""
-    try:
-        import pwd
+    number = os.getuid() if hasattr(os, "getuid") else None
+    if number not in _known:
+        try:
+            import pwd
 
-        return pwd.getpwuid(os.getuid()).pw_name
-    except (ImportError, KeyError):
-        return os.environ.get("USER") or os.environ.get("USERNAME")
+            _known[number] = pwd.getpwuid(os.getuid()).pw_name
+        except (ImportError, KeyError):
+            _known[number] = os.environ.get("USER") or os.environ.get("USERNAME")
+    return _known[number]
 
 
 def process(pid: int) -> list[int]:
