@@ -17,6 +17,7 @@ from bench.measure import Row
 BENCHES: dict[str, Callable[[Path], list[Row]]] = {
     "import": workloads.importing,
     "run": workloads.running,
+    "script": workloads.scripting,
     "observe": workloads.observing,
     "trace": workloads.tracing,
     "hash": workloads.hashing,

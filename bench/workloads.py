@@ -61,6 +61,13 @@ def running(folder: Path) -> list[Row]:
     return rows
 
 
+def scripting(folder: Path) -> list[Row]:
+    """Scripts and functions that record themselves; against footsteps and Capsula."""
+    from bench.scripts import rows
+
+    return rows(folder)
+
+
 def observing(folder: Path) -> list[Row]:
     """What seeing costs: an opened file, and whole programs; against strace and ReproZip."""
     from bench.observing import rows
