@@ -45,6 +45,8 @@ _PUBLIC = {
     "plot": "vestige.script.figures",
 }
 
+    "load_ipython_extension": "vestige.notebook",
+    "unload_ipython_extension": "vestige.notebook",
 __all__ = [
     "FileUse",
     "Lineage",

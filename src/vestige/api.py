@@ -16,9 +16,11 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 
 from vestige.config import Config
 from vestige.errors import UsageError
+from vestige.model import display
 from vestige.model.query import RunQuery
 from vestige.model.run import Run
 from vestige.ops import project as projects
@@ -45,6 +47,8 @@ if TYPE_CHECKING:
     from vestige.reproduce.session import Watching
 
 Path = str | os.PathLike[str]
+_SHOWN = 25  # runs that a notebook shows
+
 Progress = Callable[[int, int], None]
 
 
@@ -204,8 +208,8 @@ class Project:
         where: str | Iterable[str] = (),
         sort: str | None = None,
         limit: int | None = None,
-    ) -> Iterator[Run]:
-        """The records, the newest first. `name` takes `*` and `?`; `since` is a date, a time, or a span such as `2d`;
+    ) -> Runs:
+        """The records, one by one, the newest first. `name` takes `*` and `?`; `since` is a date, a time, or a span such as `2d`;
         `where` are conditions such as `accuracy > 0.9 and name ~ fold` or `variables.LR=0.1`, all of which must hold; `sort` is
         a field or a value, with `-` before it the largest first. Raises UsageError."""
         entries = self.log(
@@ -220,7 +224,10 @@ class Project:
             limit=limit,
             records=True,
         )
-        return (entry.run for entry in entries if entry.run is not None)
+        again = partial(
+            self.log, name=name, status=status, since=since, user=user, tag=tag, kind=kind, where=where, sort=sort, values=True
+        )
+        return Runs(entries, again, self.root)
 
     def log(
         self,
@@ -365,6 +372,36 @@ class Project:
         from vestige.ops.doctor import doctor
 
         return doctor(self._opened)
+
+
+class Runs(Iterator[Run]):
+    """Records, each read when it is asked for. In a notebook they show themselves as the log does."""
+
+    def __init__(self, entries: Iterator[Entry], again: Callable[..., Iterator[Entry]], root: str) -> None:
+        self._runs = (entry.run for entry in entries if entry.run is not None)
+        self._again = again
+        self._root = root
+
+    def __next__(self) -> Run:
+        return next(self._runs)
+
+    def __repr__(self) -> str:
+        return f"<runs of {self._root!r}>"
+
+    def _repr_html_(self) -> str:
+        from vestige.report import html
+
+        rows = list(self._again(limit=_SHOWN + 1))
+        return html.runs(rows[:_SHOWN], self._root, time.time(), hidden=len(rows) > _SHOWN)
+
+
+def _draw(found: object) -> str | None:
+    from vestige.report import html  # only notebooks ask for it
+
+    return html.of(found)
+
+
+display.drawn_by(_draw)
 
 
 def _since(text: str | None) -> str | None:

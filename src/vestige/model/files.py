@@ -78,6 +78,14 @@ class FileUse:
     signature: Signature | None = None
     extra: Mapping[str, object] = field(default_factory=nothing)
 
+    def __repr__(self) -> str:
+        return f"<{self.access} {self.path!r} {self.digest or 'not hashed'}, {self.role}>"
+
+    def _repr_html_(self) -> str | None:
+        from vestige.model import display
+
+        return display.html(self)
+
 
 class Use(NamedTuple):
     """One row of an index: a use of a file version by a run, `written` or read.

@@ -86,6 +86,15 @@ class Lineage:
     down: bool = False
     cut: frozenset[str] = frozenset()
 
+    def __repr__(self) -> str:
+        way = "from" if self.down else "to"
+        return f"<lineage {way} {', '.join(file.path for file in self.targets[:3])!r}: {len(self.steps):,} steps>"
+
+    def _repr_html_(self) -> str | None:
+        from vestige.model import display
+
+        return display.html(self)
+
     @property
     def target(self) -> File:
         """The file that was asked for, where there is one."""

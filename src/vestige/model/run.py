@@ -106,6 +106,11 @@ class Verdict:
     note: str | None = None
     extra: Mapping[str, object] = field(default_factory=nothing)
 
+    def _repr_html_(self) -> str | None:
+        from vestige.model import display
+
+        return display.html(self)
+
 
 @value(kw_only=True)
 class Reproduction:
@@ -185,6 +190,14 @@ class Run:
     resources: Mapping[str, object] = field(default_factory=nothing)
     problems: tuple[str, ...] = ()
     extra: Mapping[str, object] = field(default_factory=nothing)
+
+    def __repr__(self) -> str:
+        return f"<run {short(self.id)} {self.name or label(self)!r}, {self.status}>"
+
+    def _repr_html_(self) -> str | None:
+        from vestige.model import display
+
+        return display.html(self)
 
 
 def label(run: Run) -> str:

@@ -7,7 +7,7 @@ from difflib import SequenceMatcher
 from shlex import join
 
 from vestige.errors import VestigeError
-from vestige.model import series
+from vestige.model import display, series
 from vestige.model.environment import Environment
 from vestige.model.files import LINKED_ROLES, FileUse
 from vestige.model.machine import Machine
@@ -44,6 +44,13 @@ class Difference:
     second: Run
     parts: tuple[Part, ...]
     patch: bytes = b""
+
+    def __repr__(self) -> str:
+        differ = [part.name for part in self.parts if part.changes]
+        return f"<difference of {self.first!r} and {self.second!r}: {', '.join(differ) or 'none known'}>"
+
+    def _repr_html_(self) -> str | None:
+        return display.html(self)
 
     @property
     def identical(self) -> bool:

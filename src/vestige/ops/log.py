@@ -11,10 +11,10 @@ from itertools import islice
 from typing import Any
 
 from vestige.errors import UsageError, VestigeError
-from vestige.model import conditions, series, wire
+from vestige.model import conditions, display, series, wire
 from vestige.model.conditions import KEYS, Expression, value_name
 from vestige.model.query import RunQuery
-from vestige.model.run import Run, Summary
+from vestige.model.run import Run, Summary, short
 from vestige.model.spelling import nearest
 from vestige.model.values import field, replace, value
 from vestige.ops import find
@@ -59,6 +59,13 @@ class Entry:
     run: Run | None = None
     found: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
     values: Mapping[str, Any] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        one = self.summary
+        return f"<run {short(one.id)} {one.name or one.label!r}, {one.status}>"
+
+    def _repr_html_(self) -> str | None:
+        return display.html(self)
 
 
 @value(kw_only=True)

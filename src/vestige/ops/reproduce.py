@@ -13,7 +13,7 @@ from typing import Any
 
 from vestige.capture import digest
 from vestige.errors import CouldNotError, NotFoundError, VestigeError
-from vestige.model import wire
+from vestige.model import display, wire
 from vestige.model.files import Digest, FileUse, Use, nothing
 from vestige.model.lineage import Version, upstream_of
 from vestige.model.redaction import fingerprint
@@ -69,6 +69,13 @@ class Reproduction:
     judgements: tuple[Judgement, ...]
     exit_code: int
     seconds: float
+
+    def __repr__(self) -> str:
+        said = ", ".join(f"{one.verdict.verdict} {one.verdict.path!r}" for one in self.judgements[:3] if one.asked)
+        return f"<reproduction in {len(self.steps):,} steps: {said or 'nothing to compare'}>"
+
+    def _repr_html_(self) -> str | None:
+        return display.html(self)
 
 
 def plan(project: Project, words: Sequence[str], options: Options = Options()) -> Plan:  # noqa: B008  # a frozen value

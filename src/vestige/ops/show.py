@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import TypeVar
 
 from vestige.errors import DamagedError, VestigeError
-from vestige.model import wire
+from vestige.model import display, wire
 from vestige.model.environment import Environment
 from vestige.model.files import Digest
 from vestige.model.machine import Machine
@@ -35,6 +35,12 @@ class Shown:
     notes: tuple[Note, ...] = ()
     hidden: tuple[Hidden, ...] = ()
     problems: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        return repr(self.run)
+
+    def _repr_html_(self) -> str | None:
+        return display.html(self)
 
 
 def show(project: Project, word: str, *, hidden: bool = False) -> Shown:

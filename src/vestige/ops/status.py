@@ -9,7 +9,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from vestige.capture import digest
-from vestige.model import pipes
+from vestige.model import display, pipes
 from vestige.model.files import LINKED_ROLES, Use
 from vestige.model.lineage import File, Lineage, Version, upstream_of
 from vestige.model.links import Linker, asked_for
@@ -45,6 +45,13 @@ class Status:
     entries: tuple[Entry, ...]
     root: str
     unknown: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        stale = sum(entry.state.state != "fresh" for entry in self.entries)
+        return f"<status of {len(self.entries):,} files in {self.root!r}: {stale:,} not fresh>"
+
+    def _repr_html_(self) -> str | None:
+        return display.html(self)
 
 
 def status(project: Project, paths: Sequence[str] = (), *, unknown: str | None = None) -> Status:

@@ -11,6 +11,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator
 
 from vestige.errors import NotFoundError, StoreError
+from vestige.model import display
 from vestige.model.files import Digest, Use
 from vestige.model.lineage import File, Lineage, Lookup, Origin, Version, downstream, upstream, upstream_of
 from vestige.model.links import Linker, asked_for
@@ -32,6 +33,12 @@ class Trace:
     states: States
     root: str
     spans: bool = False
+
+    def __repr__(self) -> str:
+        return repr(self.lineage)
+
+    def _repr_html_(self) -> str | None:
+        return display.html(self)
 
 
 def trace(project: Project, path: str, *, down: bool = False, depth: int | None = None) -> Trace:

@@ -30,19 +30,24 @@ def page(difference: Difference, style: Style) -> Iterator[str]:
     """For people."""
     first, second = difference.first, difference.second
     yield f"{_name(first, style)} {style.arrow} {_name(second, style)}"
-    rows = [[Cell(part.name, "faint"), *_line(part, style)] for part in difference.parts]
+    rows = [[Cell(part.name, "faint"), *cells(part, style)] for part in difference.parts]
     yield from styles.table(style, (), rows, elastic=1, last=True)
     for part in difference.parts:
         if len(part.changes) > _NAMED or (part.name in ("outputs", "inputs") and part.changes):
             yield ""
             yield style.paint(part.name, "strong")
-            listed = [[Cell("  " + printable(one.name)), *_sides(one, style)] for one in part.changes[:_LISTED]]
+            listed = [[Cell("  " + printable(one.name)), *sides(one, style)] for one in part.changes[:_LISTED]]
             yield from styles.table(style, (), listed, elastic=0)
             if len(part.changes) > _LISTED:
                 yield style.paint(f"  {style.more} {len(part.changes) - _LISTED:,} more: --json lists them all", "faint")
     if difference.patch:
         yield ""
-        yield from (_painted(line, style) for line in _patch(difference).split("\n"))
+        yield from patch(difference, style)
+
+
+def patch(difference: Difference, style: Style) -> Iterator[str]:
+    """What turns the code of the first into that of the second, for people."""
+    return (_painted(line, style) for line in _patch(difference).split("\n"))
 
 
 def lines(difference: Difference) -> Iterator[str]:
@@ -85,7 +90,8 @@ def _name(run: Run, style: Style) -> str:
     return f"{style.paint(short(run.id), 'id')}{name}"
 
 
-def _line(part: Part, style: Style) -> list[Cell]:
+def cells(part: Part, style: Style) -> list[Cell]:
+    """What is to be said of a part in one line."""
     if not part.changes:
         if part.unknown is not None:
             return [Cell(f"not comparable: {printable(part.unknown)}", "warning")]
@@ -119,7 +125,8 @@ def _how(change: Change) -> str:
     return "only in the first" if change.after is None else "differs"
 
 
-def _sides(change: Change, style: Style) -> list[Cell]:
+def sides(change: Change, style: Style) -> list[Cell]:
+    """A change in a table: before, an arrow, after."""
     return [Cell(_side(change.before), "bad"), Cell(style.arrow, "faint"), Cell(_side(change.after), "good")]
 
 

@@ -36,7 +36,7 @@ def page(shown: Shown, style: Style, now: float, *, everything: bool = False) ->
     """For people. `everything`: what is hidden otherwise, too, with the reason."""
     yield from _head(shown, style)
     yield ""
-    for name, text in _facts(shown, now, everything=everything):
+    for name, text in facts(shown, now, everything=everything):
         yield from _fact(name, text, style)
     run = shown.run
     yield from _values(run, style, everything=everything)
@@ -115,7 +115,7 @@ def _head(shown: Shown, style: Style) -> Iterator[str]:
         yield f"  {style.paint('$', 'faint')} {printable(join(run.command))}"
 
 
-def _facts(shown: Shown, now: float, *, everything: bool) -> Iterator[tuple[str, str]]:
+def facts(shown: Shown, now: float, *, everything: bool = False) -> Iterator[tuple[str, str]]:
     run = shown.run
     if run.kind != "command":
         yield "kind", run.kind
@@ -202,10 +202,17 @@ def _values(run: Run, style: Style, *, everything: bool) -> Iterator[str]:
         return
     yield ""
     yield style.paint(f"values ({len(run.values)})", "strong")
-    names = list(run.values)[: None if everything else _MANY]
+    rows = values(run, style)
+    shown = rows if everything else rows[:_MANY]
+    yield from (f"  {line}" for line in styles.table(_narrower(style), (), shown))
+    if len(shown) < len(rows):
+        yield "  " + style.paint(f"{style.more} {len(rows) - len(shown):,} more: --all shows them", "faint")
+
+
+def values(run: Run, style: Style) -> list[list[Cell]]:
+    """The values of a run in a table: name, the last one, how many there are, how they went."""
     rows = []
-    for name in names:
-        logged = run.values[name]
+    for name, logged in run.values.items():
         times = len(series.points(logged))
         drawn = styles.sparkline(series.numbers(logged), style) if times > 1 else ""
         rows.append(
@@ -216,9 +223,7 @@ def _values(run: Run, style: Style, *, everything: bool) -> Iterator[str]:
                 Cell(drawn, "notice"),
             ]
         )
-    yield from (f"  {line}" for line in styles.table(_narrower(style), (), rows))
-    if len(names) < len(run.values):
-        yield "  " + style.paint(f"{style.more} {len(run.values) - len(names):,} more: --all shows them", "faint")
+    return rows
 
 
 def _endpoints(run: Run, *, everything: bool) -> str:
@@ -295,7 +300,7 @@ def _files(title: str, uses: Sequence[FileUse], style: Style, *, everything: boo
     shown = list(seen) if everything else _first(seen)
     yield from (
         f"  {line}"
-        for line in styles.table(_narrower(style), (), [_row(use, style, everything=everything) for use in shown], elastic=0)
+        for line in styles.table(_narrower(style), (), [row(use, style, everything=everything) for use in shown], elastic=0)
     )
     rest = []
     if len(shown) < len(seen):
@@ -325,7 +330,8 @@ def _first(uses: Sequence[FileUse]) -> list[FileUse]:
     return sorted(uses, key=lambda use: order.get(use.role, 3))[:_MANY]
 
 
-def _row(use: FileUse, style: Style, *, everything: bool) -> list[Cell]:
+def row(use: FileUse, style: Style, *, everything: bool = False) -> list[Cell]:
+    """A use of a file in a table: path, size, digest, and what is to be said of it."""
     marks = []
     if use.role != "data":
         marks.append(f"{use.role}: {_HIDDEN[use.role]}" if everything and use.role in _HIDDEN else use.role)

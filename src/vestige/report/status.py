@@ -53,6 +53,12 @@ def document(status: Status) -> dict[str, Any]:
     }
 
 
+def cells(entry: Entry, now: float) -> list[Cell]:
+    """A file in a table: its state, its path, and why."""
+    state = entry.state.state
+    return [Cell(state, styles.meaning_of(state)), Cell(_name(entry), "strong"), Cell(_why(entry, now), "faint")]
+
+
 def _name(entry: Entry) -> str:
     return printable(entry.path) + (f"/  {styles.count(entry.members, 'file')}" if entry.members > 1 else "")
 
@@ -134,4 +140,4 @@ def _path(path: str) -> dict[str, Any]:
     return {"path": text, "encoding": "percent"} if escaped else {"path": text}
 
 
-__all__ = ["FORMAT", "cause_document", "document", "lines", "table"]
+__all__ = ["FORMAT", "cause_document", "cells", "document", "lines", "table"]

@@ -20,7 +20,7 @@ from vestige.model.values import value
 
 Meaning = Literal["plain", "strong", "faint", "good", "notice", "warning", "bad", "id", "commit"]
 
-_CODES: Mapping[Meaning, str] = {
+CODES: Mapping[Meaning, str] = {
     "strong": "1",
     "faint": "2",
     "good": "32",
@@ -68,7 +68,7 @@ class Style:
         record, a terminal is not told to do anything by it."""
         if not text.isprintable():
             text = "\t".join(map(printable, text.split("\t")))
-        code = _CODES.get(meaning) if self.colour and text else None
+        code = CODES.get(meaning) if self.colour and text else None
         return f"\x1b[{code}m{text}\x1b[0m" if code else text
 
     def word(self, word: str) -> str:
