@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 
 from vestige.capture import git, gitconfig
-from vestige.model.values import value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -23,17 +22,30 @@ _ABBREVIATED = 7
 _PLAIN = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789@%+=:,./-_")
 
 
-@value(kw_only=True)
 class Info:
-    """The sections, as bytes: names and changes need not be UTF-8. Lines of a note begin with `# `."""
+    """The sections. Changes are bytes, as names in a command may be: they need not be UTF-8. `note` stands for the commit where
+    there is none."""
 
-    command: Sequence[str]
-    system: str
-    python: str
-    commit: str | None
-    changes: bytes
-    cwd: str
-    note: str | None = None
+    __slots__ = ("changes", "command", "commit", "cwd", "note", "python", "system")
+
+    def __init__(
+        self,
+        *,
+        command: Sequence[str],
+        system: str,
+        python: str,
+        commit: str | None,
+        changes: bytes,
+        cwd: str,
+        note: str | None = None,
+    ) -> None:
+        self.command = command
+        self.system = system
+        self.python = python
+        self.commit = commit
+        self.changes = changes
+        self.cwd = cwd
+        self.note = note
 
 
 def render(info: Info) -> bytes:

@@ -14,10 +14,10 @@ import select
 import sys
 import time
 
+from vestige.model import plain
 from vestige.record import info
 from vestige.record.said import Said
 from vestige.store import project
-from vestige.store.journal import Active
 
 _TICK, _SLOWEST, _HEARTBEAT = 0.02, 0.25, 20.0
 
@@ -54,11 +54,12 @@ class Beside:
         from vestige.errors import VestigeError
         from vestige.record import identity, journal, recorder
         from vestige.record.code import CodeOfRun
+        from vestige.store.journal import Active
 
         code = CodeOfRun(self._place, self._config)
-        code.take()
         try:
             started = Active(folder).started()
+            code.take_for(started)
             started["processes_of_vestige"]["recorder"] = identity.process(os.getpid())
             journal.write(folder, "started.json", started)
             own = recorder.Recorder(folder, self._place, self._config, method="inside", started=started)
@@ -148,7 +149,8 @@ def _describe(root: str, run_id: str) -> None:
     if folder is None:
         return
     try:
-        command = [str(word) for word in Active(folder).document("started.json").get("command") or ()]
+        with open(os.path.join(folder, "started.json"), "rb") as file:
+            command = [str(word) for word in plain.loads(file.read()).get("command") or ()]
         scratch = os.path.join(folder, "scratch")
         os.makedirs(scratch, exist_ok=True)
         for kind, path, *rest in Said(folder).news():
