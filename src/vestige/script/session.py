@@ -209,9 +209,8 @@ class Session:
         except Exception as error:
             self._fail(error)
             return None
-        inside = Inside(self, begun, target, hooked)
-        self.tell("began", begun.id)
-        return inside
+        self.tell("began", begun.id)  # may start the process beside, which is none of the run's
+        return Inside(self, begun, target, hooked)
 
     def tell(self, kind: str, run_id: str) -> None:
         """Tell whoever records us of a run of ours."""
