@@ -24,7 +24,7 @@ _SUMMARY: dict[str, Callable[[Summary], str]] = {
     "started": lambda one: one.started,
     "duration": lambda one: "" if one.duration is None else f"{one.duration:g}",
     "code": lambda one: _code(one),
-    "command": lambda one: join(one.command) or one.label or f"({one.kind})",
+    "command": lambda one: _command(one),
     "label": lambda one: one.label,
     "kind": lambda one: one.kind,
     "user": lambda one: one.user or "",
@@ -149,6 +149,13 @@ def _is_number(text: str) -> bool:
 
 def _field(text: str) -> str:
     return styles.printable(text) if text else "-"
+
+
+def _command(one: Summary) -> str:
+    """What was executed: of a cell of a notebook not its kernel, which says nothing."""
+    if one.kind == "notebook":
+        return f"%%vestige {one.label}"
+    return join(one.command) or one.label or f"({one.kind})"
 
 
 def _code(one: Summary) -> str:

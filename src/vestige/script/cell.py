@@ -25,18 +25,18 @@ _LONGEST = 1 << 20  # characters of a source that are kept
 class Cell:
     """A cell that is being executed."""
 
-    def __init__(self, inside: session.Inside, document: dict[str, Any]) -> None:
+    def __init__(self, inside: session.Inside) -> None:
         self._inside = inside
-        self._document = document
 
     def end(self, error: BaseException | None, result: object = None) -> None:
         """It has ended, with an exception or with what its last line gave. Never raises."""
+        came: dict[str, Any] = {}
         try:
             if error is not None:
-                self._document["exception"] = without_secrets(exception(error))
+                came["exception"] = without_secrets(exception(error))
             elif result is not None:
-                self._document["result"] = without_secrets(describe(result))
-            self._inside.end(status_of(error), {"function.json": self._document})
+                came["result"] = without_secrets(describe(result))
+            self._inside.end(status_of(error), came)
         except Exception as problem:
             session.warn_once(f"the end of a cell is not recorded: {type(problem).__name__}: {problem}")
 
@@ -50,11 +50,7 @@ def begin(
     cell uses are described, but not the ones to `ignore`. `number` is that of the execution.
     """
     try:
-        inside = session.session().enter("notebook", name)
-        if inside is None:
-            return None
-        kept = without_secrets(source[:_LONGEST])
-        document = {
+        function = {
             "module": "__main__",
             "name": name or (f"cell {number}" if number else "cell"),
             "file": _notebook(space),
@@ -62,16 +58,18 @@ def begin(
             "arguments": {one: argument(one, space[one], ignore) for one in _taken(python, space)},
             "result": None,
             "exception": None,
-            "source": kept,
+            "source": without_secrets(source[:_LONGEST]),
         }
+        inside = session.session().enter("notebook", name, function=function)
+        if inside is None:
+            return None
         if len(source) > _LONGEST:
             session.problem(inside.begun.folder, f"only the first {_LONGEST:,} characters of the cell are kept")
-        inside.begun.write("function.json", document)  # a kernel may be killed at any time
         inside.resume()
     except Exception as error:
         session.warn_once(f"a cell is not recorded: {type(error).__name__}: {error}")
         return None
-    return Cell(inside, document)
+    return Cell(inside)
 
 
 def _taken(python: str, space: Mapping[str, Any]) -> Iterable[str]:
