@@ -17,7 +17,7 @@ GROUPS: tuple[tuple[str, tuple[tuple[str, ...], ...]], ...] = (
     ("Asking", (("trace",), ("status",), ("log",), ("show",), ("diff",))),
     ("Making again", (("reproduce", "repro"), ("restore",))),
     ("Exchanging", (("import",), ("import-config",))),
-    ("Keeping", (("check",), ("gc",), ("forget",), ("doctor",), ("init",), ("completion",), ("help",))),
+    ("Keeping", (("check",), ("gc",), ("forget",), ("doctor",), ("init",), ("completion",), ("skill",), ("help",))),
 )
 
 
