@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from vestige.model.files import FileUse
     from vestige.model.lineage import Lineage
     from vestige.model.run import Run
+    from vestige.ops.environment import capture_environment
     from vestige.record.hooks import Probe, Reporter, Watcher
     from vestige.script.added import add_probe, add_reporter, add_watcher
     from vestige.script.figures import plot
@@ -31,6 +32,7 @@ _PUBLIC = {
     "FileUse": "vestige.model.files",
     "Lineage": "vestige.model.lineage",
     "VestigeError": "vestige.errors",
+    "capture_environment": "vestige.ops.environment",
     "Probe": "vestige.record.hooks",
     "Watcher": "vestige.record.hooks",
     "Reporter": "vestige.record.hooks",
@@ -43,10 +45,10 @@ _PUBLIC = {
     "log": "vestige.script.values",
     "record": "vestige.script.values",
     "plot": "vestige.script.figures",
-}
-
     "load_ipython_extension": "vestige.notebook",
     "unload_ipython_extension": "vestige.notebook",
+}
+
 __all__ = [
     "FileUse",
     "Lineage",
@@ -60,6 +62,7 @@ __all__ = [
     "add_probe",
     "add_reporter",
     "add_watcher",
+    "capture_environment",
     "initialize",
     "log",
     "monitor",

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from vestige.ops.check import Checked
     from vestige.ops.diff import Difference
     from vestige.ops.doctor import Diagnosis
+    from vestige.ops.export import Exported
     from vestige.ops.forget import Forgotten
     from vestige.ops.gc import Collected
     from vestige.ops.import_records import Imported
@@ -46,9 +47,9 @@ if TYPE_CHECKING:
     from vestige.reproduce.plan import Plan
     from vestige.reproduce.session import Watching
 
-Path = str | os.PathLike[str]
 _SHOWN = 25  # runs that a notebook shows
 
+Path = str | os.PathLike[str]
 Progress = Callable[[int, int], None]
 
 
@@ -323,6 +324,26 @@ class Project:
             return restore.content(self._opened, version)
         restore.write(self._opened, version, os.fspath(path), force=force)
         return None
+
+    # -- exchanging -----------------------------------------------------------------------------------------------------
+
+    def export(self, run: str, format: str = "capsule", path: Path | None = None) -> Exported:  # noqa: A002
+        """A run in the form of another system: `capsule`, a folder as Capsula made them (in the configured vault, without
+        `path`), or `info`, what footsteps wrote beside results (its bytes, without `path`).
+
+        `exported.path` is the folder that was written, `exported.data` the bytes of what was not. Raises NotFoundError,
+        AmbiguousError, ExistsError, StoreError.
+        """
+        from vestige.ops.export import export
+
+        return export(self._opened, run, format, None if path is None else os.fspath(path))
+
+    def sidecar(self, path: Path) -> str:
+        """Write `.NAME.vestige` beside a file: the records of all runs that led to it. Returns the path of that. Raises
+        NotFoundError, AmbiguousError, StoreError."""
+        from vestige.ops.sidecar import sidecar
+
+        return sidecar(self._opened, os.fspath(path))
 
     # -- keeping --------------------------------------------------------------------------------------------------------
 

@@ -75,6 +75,29 @@ def test_adopt(study: Study, call: Caller) -> None:
     assert document["observation"]["gaps"] == list(run.observation.gaps if run.observation else ())
 
 
+def test_export(study: Study, call: Caller) -> None:
+    study.write("out.csv", "content")
+    study.record(("python", "step.py"), writes=["out.csv"], streams={"stdout": b"hello\n"})
+    assert call("export", "last", "-o", "one").out == f"{study.root / 'one'}\n"
+    assert vestige.open().export("last", "capsule", "other").path == str(study.root / "other")
+    assert sorted(os.listdir("one")) == sorted(os.listdir("other"))
+    for name in os.listdir("one"):
+        assert (study.root / "one" / name).read_bytes() == (study.root / "other" / name).read_bytes()
+    assert call("export", "out.csv", "--format", "info").out.encode() == vestige.open().export("last", "info").data
+    assert call("export", "last", "-o", "one").code == 1
+    assert call("export", "last", "--format", "zip").code == 64
+
+
+def test_sidecar(study: Study, call: Caller) -> None:
+    study.write("out.csv", "content that is long enough")
+    study.record(("python", "step.py"), writes=["out.csv"])
+    assert call("sidecar", "out.csv").out == f"{study.root / '.out.csv.vestige'}\n"
+    written = (study.root / ".out.csv.vestige").read_bytes()
+    assert vestige.open().sidecar("out.csv") == str(study.root / ".out.csv.vestige")
+    assert (study.root / ".out.csv.vestige").read_bytes() == written
+    assert call("sidecar", "vestige.toml").code == 1
+
+
 def test_import(study: Study, call: Caller) -> None:
     shutil.copytree(GOLDEN / "ntrk", study.root, dirs_exist_ok=True)
     document = json.loads(call("import", ".out.csv.ntrk", "--json").out)

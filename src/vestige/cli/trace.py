@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 from vestige.cli.arguments import Arguments, Option, Verb
 
 VERB = Verb(
@@ -10,7 +12,8 @@ VERB = Verb(
     """\
 Shows how FILE was made, step by step, back to the raw inputs: which script or command, at which commit, from which files,
 and whether each is still as it was. A file is known by its content, so one that was renamed, moved or copied is traced as
-well, even out of the project or from a project that is gone. A + after a commit: with uncommitted changes, which are kept.
+well, even out of the project or from a project that is gone; one that no store here knows, by the sidecar beside it, if that
+is of this very content. A + after a commit: with uncommitted changes, which are kept.
 
 In a pipe it prints a line a step, raw inputs first, in an order in which the steps could be executed.""",
     operands="FILE",
@@ -34,11 +37,14 @@ In a pipe it prints a line a step, raw inputs first, in an order in which the st
 def main(arguments: Arguments) -> int:
     from vestige.cli import opening
     from vestige.cli.screen import screen
+    from vestige.report.style import printable
 
     (path,) = arguments.words
     depth = arguments.number("depth")
     found = opening.project_holding(arguments, path).trace(path, down=arguments.switch("down"), depth=depth)
     out = screen(arguments)
+    if found.sidecar is not None and sys.stderr is not None:
+        print(f"vestige: from its sidecar, {printable(found.sidecar)}", file=sys.stderr)
     if arguments.switch("json"):
         from vestige.report.trace import document
 

@@ -16,7 +16,7 @@ GROUPS: tuple[tuple[str, tuple[tuple[str, ...], ...]], ...] = (
     ("Recording", (("run", "track", "monitor"), ("capture",), ("adopt",), ("shell",))),
     ("Asking", (("trace",), ("status",), ("log",), ("show",), ("diff",))),
     ("Making again", (("reproduce", "repro"), ("restore",))),
-    ("Exchanging", (("import",), ("import-config",))),
+    ("Exchanging", (("export",), ("sidecar",), ("import",), ("import-config",))),
     ("Keeping", (("check",), ("gc",), ("forget",), ("doctor",), ("init",), ("completion",), ("skill",), ("help",))),
 )
 

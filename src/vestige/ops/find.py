@@ -109,6 +109,9 @@ def file_version(project: Project, word: str) -> FileVersion:
     for use in (*found.outputs, *found.inputs):
         if use.path == recorded and not use.deleted:
             return FileVersion(recorded, use.digest, wanted, use.size)
+    for one in found.collected:
+        if one.path == recorded:
+            return FileVersion(recorded, one.digest, wanted, one.size)
     raise NotFoundError(f"run {short(wanted)} neither wrote nor read {path}", hint=f"vestige show {short(wanted)}")
 
 

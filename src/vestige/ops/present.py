@@ -18,7 +18,9 @@ from vestige.ops import find
 from vestige.ops.project import Project
 from vestige.record import compose, identity, journal, surroundings
 from vestige.record.code import CodeOfRun
+from vestige.record.configured import Configured
 from vestige.record.context import Context, attempt
+from vestige.record.journal import Begun
 from vestige.record.options import Options
 from vestige.store import project as store
 from vestige.store.project import Place
@@ -49,8 +51,11 @@ def record(
         begun = journal.begin(said.command, os.environ, options)
         project.place = begun.place
         try:
-            run = _composed(project, begun.started, inputs, outputs, gaps)
+            configured = _configured(project, begun) if said.kind == "capture" else None
+            run = _composed(project, begun.started, inputs, outputs, gaps, configured)
             project.records.write(run)
+            if configured is not None:
+                configured.follow_up(run)
             share_by_git(project.store, share=project.config.records == "commit")
         finally:
             begun.discard()
@@ -65,11 +70,25 @@ def record(
     return run
 
 
+def _configured(project: Project, begun: Begun) -> Configured:
+    """Do what is configured to be done before anything is captured, and collect the files."""
+    configured = Configured(begun.folder, begun.started, project.place, project.config)
+    if "VESTIGE_RUN_ID" not in os.environ:
+        configured.prepare()
+    configured.collect()
+    return configured
+
+
 def _composed(
-    project: Project, started: Mapping[str, object], inputs: Sequence[FileUse], outputs: Sequence[FileUse], gaps: Sequence[str]
+    project: Project,
+    started: Mapping[str, object],
+    inputs: Sequence[FileUse],
+    outputs: Sequence[FileUse],
+    gaps: Sequence[str],
+    configured: Configured | None,
 ) -> Run:
     context, place = Context(), project.place
-    code = CodeOfRun(place, project.config)
+    code = CodeOfRun(place, project.config, prepared=True)
     code.take()
     code.tell(context)
     attempt(context, "code", lambda: code.complete(context))
@@ -86,7 +105,9 @@ def _composed(
         method="none",
         gaps=tuple(gaps),
     )
-    return replace(
+    if configured is not None:
+        configured.look(context.code)
+    run = replace(
         compose.compose(parts),
         status="finished",
         ended=identity.timestamp(time.time()),
@@ -94,6 +115,7 @@ def _composed(
         inputs=tuple(inputs),
         outputs=tuple(outputs),
     )
+    return run if configured is None else configured.settled(run)
 
 
 def _environment(context: Context, project: Project, place: Place) -> None:

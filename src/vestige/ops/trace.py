@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Iterator
 
-from vestige.errors import NotFoundError, StoreError
+from vestige.errors import NotFoundError, StoreError, UnreadableError
 from vestige.model import display
 from vestige.model.files import Digest, Use
 from vestige.model.lineage import File, Lineage, Lookup, Origin, Version, downstream, upstream, upstream_of
@@ -27,12 +27,13 @@ _ACTIVE = frozenset({"running", "finishing"})
 @value
 class Trace:
     """A lineage and the states of its files. Paths inside `root` are relative to it, unless the lineage `spans` projects:
-    then it comes from the catalogue, and all are absolute."""
+    then it comes from the catalogue, or from the `sidecar` beside the file, and all are absolute."""
 
     lineage: Lineage
     states: States
     root: str
     spans: bool = False
+    sidecar: str | None = None
 
     def __repr__(self) -> str:
         return repr(self.lineage)
@@ -50,7 +51,10 @@ def trace(project: Project, path: str, *, down: bool = False, depth: int | None 
     place = project.absolute(recorded)
     version = Version(recorded, None if _holds(place, project.root) else project.digest_of(place), _size(place))
     here = _Question(project=project, lookup=project.index, version=version, down=down, depth=depth)
-    found = here.by_content() or _elsewhere(here, _Question.by_content) or here.by_path() or _elsewhere(here, _Question.by_path)
+    found = here.by_content() or _elsewhere(here, _Question.by_content)
+    if found is None and not down:
+        found = _from_sidecar(here, place)
+    found = found or here.by_path() or _elsewhere(here, _Question.by_path)
     if found is None:
         raise _unknown(project, path, recorded, down=down)
     return found
@@ -66,6 +70,7 @@ class _Question:
     down: bool
     depth: int | None
     spans: bool = False
+    sidecar: str | None = None
 
     def by_content(self) -> Trace | None:
         """Who made this content, or read it."""
@@ -91,10 +96,14 @@ class _Question:
             known = replace(known, written=last)
         return self._traced(known)
 
+    def by_write(self, written: Use) -> Trace:
+        """By the write that is known to have made it."""
+        return self._traced(replace(self.version, written=written))
+
     def _traced(self, version: Version) -> Trace:
         walk = downstream if self.down else upstream
         lineage = walk(self.lookup, version, self.depth)
-        return Trace(lineage, self._states(lineage, version), self.project.root, self.spans)
+        return Trace(lineage, self._states(lineage, version), self.project.root, self.spans, self.sidecar)
 
     def _states(self, lineage: Lineage, version: Version) -> States:
         """The states of all files of a lineage: they follow from all that each was made from, however little was asked for."""
@@ -119,6 +128,22 @@ def _elsewhere(here: _Question, ask: Callable[[_Question], Trace | None]) -> Tra
             return ask(replace(here, lookup=index, version=version, spans=True))
     except (StoreError, OSError):
         return None
+
+
+def _from_sidecar(here: _Question, place: str) -> Trace | None:
+    """What a sidecar tells that came with the file, if it tells of this very content."""
+    if here.version.digest is None:
+        return None
+    from vestige.exchange import sidecar
+
+    try:
+        found = sidecar.of(place, here.version.digest)
+    except UnreadableError:
+        return None  # what is said of an unknown file names it
+    if found is None:
+        return None
+    version = replace(here.version, path=place)
+    return replace(here, lookup=found.index, version=version, spans=True, sidecar=found.path).by_write(found.written)
 
 
 def _files(lineage: Lineage) -> list[File]:
@@ -164,8 +189,23 @@ def _unknown(project: Project, path: str, recorded: str, *, down: bool) -> NotFo
         return NotFoundError(f"{path} is a folder, not a file that a run made", hint=f"vestige status {path} lists its files")
     if not os.path.lexists(path):
         return NotFoundError(f"{path} is not there, and no run is known that made it", hint="vestige log lists the runs")
+    if (distrusted := _distrusted(project, path)) is not None:
+        return NotFoundError(f"no run is known that made {path}", hint=distrusted)
     what = "made or read" if down else "made"
     return NotFoundError(f"no run is known that {what} {path}", hint=f"vestige adopt {path} records what you know of it")
+
+
+def _distrusted(project: Project, path: str) -> str | None:
+    """Why the sidecar of a file is not believed."""
+    from vestige.exchange import sidecar
+
+    digest = project.digest_of(path)
+    try:
+        if digest is not None:
+            sidecar.of(os.path.abspath(path), digest)
+    except UnreadableError as error:
+        return str(error)
+    return None
 
 
 def _holds(place: str, root: str) -> bool:

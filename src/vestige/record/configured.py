@@ -35,6 +35,14 @@ class Configured:
         self._problems: list[str] = []
         self.repositories: tuple[Repository, ...] = ()
 
+    def prepare(self) -> None:
+        """Run the commands that are to be run before anything is captured."""
+        from vestige.record import before
+
+        problem = before.prepare(self._place.root, self._config)
+        if problem is not None:
+            self._problems.append(problem)
+
     def collect(self) -> None:
         """Collect the files that are wanted when a run begins, unless somebody has."""
         self._attempt("collect", self._collection.begin)

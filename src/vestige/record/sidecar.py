@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
     from vestige.model.links import Lookup
 
+    Load = Callable[[str], Run | None]
+
 
 def path_for(path: str) -> str:
     """Where the sidecar of a file lies."""
@@ -49,7 +51,7 @@ def write(path: str, version: Version, runs: Sequence[Run]) -> str:
     return target
 
 
-def upstream_of(lookup: Lookup, version: Version, maker: str, load: Callable[[str], Run | None]) -> list[Run]:
+def upstream_of(lookup: Lookup, version: Version, maker: str, load: Load) -> list[Run]:
     """The records of all runs that led to a file version, in an order in which they could be executed, that of its maker last."""
     ids = [step.run.id for step in upstream(lookup, version).steps]
     found = [load(run_id) for run_id in dict.fromkeys((*(one for one in ids if one != maker), maker))]

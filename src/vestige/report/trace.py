@@ -44,6 +44,7 @@ def document(trace: Trace) -> dict[str, Any]:
         "direction": "downstream" if lineage.down else "upstream",
         "root": trace.root,
         "spans_projects": trace.spans,
+        "sidecar": None if trace.sidecar is None else wire.escape(trace.sidecar)[0],
         "target": _file(trace, lineage.target),
         "steps": [_step(trace, step) for step in lineage.steps],
         "raw_inputs": [] if lineage.down else [_path(file.path) | {"digest": file.digest} for file in lineage.raw],
