@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     import os
 
 FORMAT = 1
+_CLOCK = getattr(time, "CLOCK_BOOTTIME", None)
 
 #: Opening this name (with the run's id after it) makes the watcher write out its journal before it answers.
 FLUSH_MARK = "/.vestige-flush/"
@@ -50,7 +51,7 @@ def journal_line(
     text: str | None = None,
 ) -> str:
     """An event of this moment as its line (`observe.interface` has the table)."""
-    line = f'["{op}",{time.clock_gettime_ns(time.CLOCK_BOOTTIME) // 1000},{process},{field(path)}'
+    line = f'["{op}",{_nanoseconds() // 1000},{process},{field(path)}'
     if text is not None:
         before = "null" if signature is None else five(signature)
         line += f",{field(other)},{flags},{before},{quoted(utf8(text))}"
@@ -59,6 +60,11 @@ def journal_line(
     elif flags or other is not None:
         line += f",{field(other)},{flags}"
     return line + "]\n"
+
+
+def _nanoseconds() -> int:
+    """Since the host was booted; elsewhere than on Linux, without the time for which it slept."""
+    return time.monotonic_ns() if _CLOCK is None else time.clock_gettime_ns(_CLOCK)
 
 
 def five(found: os.stat_result) -> str:
