@@ -109,7 +109,8 @@ class Extension:
             python = self.shell.transform_cell(source)
         except Exception:
             python = ""  # what is wrong with it is said when it is executed
-        number = self.shell.execution_count if getattr(info, "store_history", True) else None
+        history = getattr(getattr(self.shell, "history_manager", None), "input_hist_parsed", ())
+        number = len(history) - 1 if getattr(info, "store_history", True) else None  # its last is what is being executed
         found = cell.begin(source, python, self.shell.user_ns, name=name, number=number, ignore=ignore)
         if found is not None:
             cells.append(found)

@@ -97,7 +97,7 @@ def _described(value: Mapping[str, Any]) -> str:
     if not isinstance(kind, str):
         return "{" + ", ".join(f"{key}: {text(item)}" for key, item in value.items()) + "}"
     if value.get("ignored"):
-        return f"{kind}, left out"
+        return f"({kind}, left out)"
     for key in ("repr", "name", "begins"):
         if isinstance(value.get(key), str):
             return f"{value[key]}{'…' if key == 'begins' else ''}"

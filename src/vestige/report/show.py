@@ -22,6 +22,7 @@ _FEW = 6  # variables that are shown without --all
 _COMMONPLACE = frozenset({"HOME", "PATH", "SHELL", "LANG", "USER", "LOGNAME", "TERM", "TZ", "PWD", "TMPDIR"})
 #: The word for a run of which something may have escaped observation.
 PARTIAL = "partial"
+_SOURCE = 20  # lines of a cell that are shown without --all
 _MANY = 40  # files of one list that are shown without --all
 _ROLES = {"drop": "no file of the run"}
 _HIDDEN = {
@@ -39,6 +40,7 @@ def page(shown: Shown, style: Style, now: float, *, everything: bool = False) ->
     for name, text in facts(shown, now, everything=everything):
         yield from _fact(name, text, style)
     run = shown.run
+    yield from _source(run, style, everything=everything)
     yield from _values(run, style, everything=everything)
     yield from _files("inputs", run.inputs, style, everything=everything)
     yield from _files("outputs", run.outputs, style, everything=everything)
@@ -111,7 +113,7 @@ def _head(shown: Shown, style: Style) -> Iterator[str]:
         state += style.dot + style.paint(PARTIAL, "warning")
     name = f"  {style.paint(printable(run.name), 'strong')}" if run.name else ""
     yield f"{style.paint(short(run.id), 'id')}{name}  {state}"
-    if run.command:
+    if run.command and run.kind != "notebook":  # of a cell it is its kernel's
         yield f"  {style.paint('$', 'faint')} {printable(join(run.command))}"
 
 
@@ -186,7 +188,10 @@ def _function(function: Mapping[str, object], *, everything: bool) -> Iterator[t
     yield "function", f"{function.get('module')}.{function.get('name')}{line}"
     arguments = function.get("arguments")
     if isinstance(arguments, Mapping) and arguments:
-        named = [f"{name}={_value(series.text(one), everything=everything)}" for name, one in arguments.items()]
+        named = [
+            f"{name}={_value(one, everything=everything) if isinstance(one, str) else series.text(one)}"
+            for name, one in arguments.items()
+        ]
         more = len(named) - _FEW
         yield "arguments", ", ".join(named if everything or more <= 0 else [*named[:_FEW], f"{more} more (--all)"])
     raised = function.get("exception")
@@ -194,6 +199,19 @@ def _function(function: Mapping[str, object], *, everything: bool) -> Iterator[t
         yield "raised", f"{raised.get('type')}: {raised.get('message')}"
     elif function.get("result") is not None:
         yield "returned", styles.cut(printable(series.text(function["result"])), 200)
+
+
+def _source(run: Run, style: Style, *, everything: bool) -> Iterator[str]:
+    """What stands in the cell of a notebook."""
+    source = (run.function or {}).get("source")
+    if isinstance(source, str) and source.strip():
+        yield ""
+        yield style.paint("source", "strong")
+        every = source.strip("\n").split("\n")
+        shown = every if everything else every[:_SOURCE]
+        yield from (f"  {printable(line)}".rstrip() for line in shown)
+        if len(shown) < len(every):
+            yield "  " + style.paint(f"{style.more} {len(every) - len(shown):,} more lines: --all shows them", "faint")
 
 
 def _values(run: Run, style: Style, *, everything: bool) -> Iterator[str]:
