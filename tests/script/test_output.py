@@ -74,6 +74,42 @@ def test_however_the_script_ends_it_is_recorded(project: Path, source: str, stat
     assert used(found)[1] == {"results/exp/w.csv"}
 
 
+OLD_KERNEL = "from vestige.script import leaving\nleaving.told_by_the_kernel = lambda: False\n"
+
+
+@pytest.mark.parametrize(
+    ("source", "status", "code"),
+    [
+        ("", "finished", 0),
+        ("import sys; sys.exit(3)", "failed", 3),
+        ("import sys; sys.exit('a message')", "failed", 1),
+        ("1/0", "failed", 1),
+        ("raise KeyboardInterrupt", "interrupted", 130),
+        ("import os, signal; os.kill(os.getpid(), signal.SIGKILL)", "interrupted", None),
+    ],
+)
+def test_where_the_kernel_does_not_tell_python_does(project: Path, source: str, status: str, code: int | None) -> None:
+    done = script(project, f"{OLD_KERNEL}{WRITES}{source}", environ={"VESTIGE_NAME": "exp"})
+    found = record(project)
+    assert (found["status"], found["exit_code"]) == (status, code)
+    if code not in (None, 130):
+        assert done.returncode == code
+    assert (code is None) == any("ended without a word" in problem for problem in found["problems"])
+
+
+def test_where_no_process_can_be_started_the_next_command_writes_the_record(project: Path) -> None:
+    source = f"import os\ndel os.posix_spawn\n{OLD_KERNEL}{WRITES}"
+    (project / "step.py").write_text(source)
+    environ = {**os.environ, "VESTIGE_NAME": "exp"}
+    subprocess.run([sys.executable, "step.py"], cwd=project, env=environ, capture_output=True, check=True)
+    assert records(project) == []
+    subprocess.run([sys.executable, "-m", "vestige", "log"], cwd=project, capture_output=True, check=True)
+    found = record(project)
+    assert (found["status"], found["name"]) == ("finished", "exp")
+    assert "results/exp/w.csv" in used(found)[1]
+    assert (project / "results/exp/info.txt").exists()
+
+
 def test_a_name_that_is_taken_gets_a_number(project: Path) -> None:
     for _ in range(3):
         script(project, WRITES, environ={"VESTIGE_NAME": "exp"})

@@ -17,14 +17,13 @@ from vestige.config import Config, load
 from vestige.record import identity, journal, said
 from vestige.record.journal import Begun
 from vestige.record.options import Options
-from vestige.script import already, hook
+from vestige.script import already, hook, leaving
 from vestige.script.hook import INSIDE, Hook, Target
 from vestige.store import project
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from types import TracebackType
     from typing import Any
 
     from vestige.script.added import Attended
@@ -93,6 +92,10 @@ class Session:
             self.tell("began", self.begun.id)
         self._beside(self.begun.id)
         self._observe(self.begun.folder)
+        if not leaving.told_by_the_kernel():
+            leaving.watch(self.failed)
+        if self._tell is None:
+            atexit.register(self._end_alone)
         self._attended = attended(self.begun.folder, self.begun.started)
 
     def _attend(self, folder: str) -> None:
@@ -241,10 +244,11 @@ class Session:
         words = [sys.executable, "-P", "-S", "-c", _BESIDE, self.place.root, run_id or ""]
         log = os.path.join(self.place.store, "active", run_id, "log") if run_id else os.devnull
         handed = [ours[0], theirs[1]]
-        try:
-            handed.append(os.pidfd_open(os.getpid()))  # by which it learns how we end
-        except (AttributeError, OSError):
-            pass
+        if leaving.told_by_the_kernel():
+            try:
+                handed.append(os.pidfd_open(os.getpid()))
+            except OSError:
+                pass
         high = max(handed) + 10
         actions: list[tuple[Any, ...]] = [
             *((os.POSIX_SPAWN_DUP2, descriptor, high + number) for number, descriptor in enumerate(handed)),
@@ -279,6 +283,14 @@ class Session:
         if self.begun is not None:
             for name in (RUN_ID, RUN_NAME, RUN_DIR, OUTPUT_DIR, WORKER):
                 os.environ.pop(name, None)
+
+    def _end_alone(self) -> None:
+        """Nobody is beside us: the next command of Vestige writes the record, from what is in the folder."""
+        if os.getpid() == self.pid and self.begun is not None:
+            try:
+                self.begun.end(self._status << 8)
+            except OSError:
+                pass
 
     def end(self) -> None:
         """The interpreter ends: say how, and make sure that what belongs beside the results is there."""
@@ -409,14 +421,3 @@ def reset() -> None:
     global _THE_ONE
     _THE_ONE.leave()
     _THE_ONE = Session()
-
-
-def watch_the_end() -> None:
-    """Learn of an exception that ends the program, before it is shown."""
-    before = sys.excepthook
-
-    def excepthook(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-        _THE_ONE.failed(130 if issubclass(kind, KeyboardInterrupt) else 1)
-        before(kind, error, trace)
-
-    sys.excepthook = excepthook
