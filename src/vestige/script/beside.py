@@ -84,6 +84,7 @@ class Beside:
                         each.touch()
             if poll.poll(pause * 1000):
                 ended = self._read()
+        self._ending.note()
         self._step()
         self._finish()
 

@@ -22,6 +22,8 @@ class Ending:
     def __init__(self, descriptor: int) -> None:
         """`descriptor`, if it is open, is the process's."""
         self._descriptor = descriptor
+        self._moment: dict[str, Any] = {}
+        self.note()
 
     def status(self, said: int | None) -> tuple[int | None, str | None]:
         """Its status as from wait(2), and what is wrong with it. `said`: the exit status as it expected it itself."""
@@ -51,6 +53,10 @@ class Ending:
             time.sleep(0.005)
             struct.pack_into("=Q", buffer, 0, _EXIT)
 
+    def note(self) -> None:
+        """It ends now."""
+        self._moment = {"time": identity.timestamp(time.time()), "seq": identity.sequence()}
+
     def document(self, status: int) -> dict[str, Any]:
         """What `ended.json` says."""
-        return {"status": status, "time": identity.timestamp(time.time()), "seq": identity.sequence()}
+        return {"status": status, **self._moment}
