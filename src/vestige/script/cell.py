@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import ast
 import os
-from types import ModuleType
+from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
 
 from vestige.script import session
 from vestige.script.describe import describe, exception
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
     from typing import Any
 
+_CODE = (ModuleType, type, FunctionType, BuiltinFunctionType, MethodType)
 _LONGEST = 1 << 20  # characters of a source that are kept
 
 
@@ -79,7 +80,7 @@ def _taken(python: str, space: Mapping[str, Any]) -> Iterable[str]:
     except (SyntaxError, ValueError, RecursionError):
         return []
     found = (name for name in dict.fromkeys(names) if name in space and not name.startswith("_"))
-    return [name for name in found if not isinstance(space[name], ModuleType | type) and not hasattr(space[name], "__code__")]
+    return [name for name in found if not issubclass(type(space[name]), _CODE)]
 
 
 def _notebook(space: Mapping[str, Any]) -> str | None:
