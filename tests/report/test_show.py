@@ -7,11 +7,11 @@ import re
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vestige.model.code import Code
+from vestige.model.code import Code, Repository
 from vestige.model.environment import Environment, Interpreter, Package
 from vestige.model.files import FileUse
 from vestige.model.machine import Machine
-from vestige.model.run import FileReference, Observation, Process, Run, Stream, summarise
+from vestige.model.run import Collected, FileReference, Observation, Process, Run, Stream, summarise
 from vestige.model.values import replace
 from vestige.ops.show import Shown
 from vestige.report.show import lines, page
@@ -160,6 +160,34 @@ def test_whom_a_run_reached_is_shown_by_endpoint_and_name() -> None:
     assert {"observed\tpartial", "connection\ttcp:192.0.2.7:443\tdata.example", "connection\tunix:/srv/x\t-"} <= set(
         lines(reached)
     )
+
+
+def test_what_was_collected_is_shown_with_the_repositories_that_have_a_name() -> None:
+    run = replace(
+        RUN,
+        collected=(
+            Collected(path="poetry.lock", digest="blake3:" + "a" * 64, other="sha256:" + "b" * 64, way="copy"),
+            Collected(path="out\t.csv", digest="blake3:" + "c" * 64, item="tables"),
+        ),
+        code=Code(
+            commit="9c4b2a1ffffffff",
+            repositories=(
+                Repository(path="vendor/x", commit=None),
+                Repository(path="/src/library", commit="9c4b2a1" + "f" * 33, name="library", dirty=True),
+            ),
+        ),
+    )
+    shown = replace(SHOWN, run=run)
+    assert [line for line in lines(shown) if line.startswith(("collected", "repository"))] == [
+        "collected\tpoetry.lock\tsha256:" + "b" * 64 + "\tcopy\t-",
+        "collected\tout\\t.csv\tblake3:" + "c" * 64 + "\tdigest\ttables",
+        "repository\tlibrary\t/src/library\t9c4b2a1" + "f" * 33 + "\tdirty",
+    ]
+    text = list(page(shown, PLAIN, NOW))
+    at = text.index("collected (2)")
+    assert text[at + 1].split() == ["poetry.lock", "sha256", "copied"]
+    assert text[at + 2].split() == ["out\\t.csv", "blake3"]
+    assert text[at + 4 : at + 6] == ["repositories (1)", "  library @ 9c4b2a1+  /src/library"]
 
 
 def test_a_run_without_gaps_was_observed_as_a_whole() -> None:

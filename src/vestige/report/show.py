@@ -44,6 +44,7 @@ def page(shown: Shown, style: Style, now: float, *, everything: bool = False) ->
     yield from _values(run, style, everything=everything)
     yield from _files("inputs", run.inputs, style, everything=everything)
     yield from _files("outputs", run.outputs, style, everything=everything)
+    yield from _collected(run, style)
     if everything and run.processes:
         yield ""
         yield style.paint(f"processes ({len(run.processes)})", "strong")
@@ -93,6 +94,13 @@ def lines(shown: Shown) -> Iterator[str]:
         for use in uses:
             size = "-" if use.size is None else str(use.size)
             yield f"{name}\t{printable(use.path)}\t{printable(use.digest or '-')}\t{size}\t{use.role}\t{use.access}"
+    for one in run.collected:
+        digest = one.other or one.digest or "-"
+        yield f"collected\t{printable(one.path)}\t{printable(digest)}\t{one.way}\t{printable(one.item or '-')}"
+    for named in run.code.repositories if run.code else ():
+        if named.name is not None:
+            state = "dirty" if named.dirty else "clean"
+            yield f"repository\t{printable(named.name)}\t{printable(named.path)}\t{named.commit or '-'}\t{state}"
     for name, paths in (("private", run.code.private), ("withheld", run.code.withheld)) if run.code else ():
         yield from (f"{name}\t{printable(path)}" for path in paths)
     for one in run.network:
@@ -328,6 +336,26 @@ def _files(title: str, uses: Sequence[FileUse], style: Style, *, everything: boo
         rest.append(f"{hidden:,} hidden ({roles})")
     if rest:
         yield "  " + style.paint(f"{style.more} {', '.join(rest)}: --all shows them", "faint")
+
+
+def _collected(run: Run, style: Style) -> Iterator[str]:
+    """What the configuration had collected, and the further repositories that it names."""
+    ways = {"digest": "", "copy": "copied", "move": "moved"}
+    rows = []
+    for one in run.collected:
+        algorithm = (one.other or one.digest or "").partition(":")[0]
+        rows.append([Cell(printable(one.path)), Cell(algorithm, "faint"), Cell(ways.get(one.way, one.way))])
+    if rows:
+        yield ""
+        yield style.paint(f"collected ({len(rows)})", "strong")
+        yield from (f"  {line}" for line in styles.table(_narrower(style), (), rows, elastic=0))
+    repositories = [one for one in run.code.repositories if one.name is not None] if run.code else []
+    if repositories:
+        yield ""
+        yield style.paint(f"repositories ({len(repositories)})", "strong")
+    for named in repositories:
+        state = "+" if named.dirty else ""
+        yield f"  {printable(named.name or '')} @ {(named.commit or '-')[:7]}{state}  {printable(named.path)}"
 
 
 def _hidden(hidden: Sequence[Hidden], style: Style) -> Iterator[str]:
