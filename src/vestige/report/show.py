@@ -94,9 +94,9 @@ def lines(shown: Shown) -> Iterator[str]:
         for use in uses:
             size = "-" if use.size is None else str(use.size)
             yield f"{name}\t{printable(use.path)}\t{printable(use.digest or '-')}\t{size}\t{use.role}\t{use.access}"
-    for one in run.collected:
-        digest = one.other or one.digest or "-"
-        yield f"collected\t{printable(one.path)}\t{printable(digest)}\t{one.way}\t{printable(one.item or '-')}"
+    for taken in run.collected:
+        digest = taken.other or taken.digest or "-"
+        yield f"collected\t{printable(taken.path)}\t{printable(digest)}\t{taken.way}\t{printable(taken.item or '-')}"
     for named in run.code.repositories if run.code else ():
         if named.name is not None:
             state = "dirty" if named.dirty else "clean"
