@@ -80,9 +80,9 @@ def test_a_value_is_a_column_only_where_there_is_room() -> None:
     wide = list(table(rows, PEOPLE, Style(width=120), NOW, offered=("accuracy", "loss")))
     assert wide[0].split() == ["id", "status", "started", "took", "code", "accuracy", "loss", "command"]
     assert "0.987654" in wide[1]
-    middle = list(table(rows, PEOPLE, Style(width=85), NOW, offered=("accuracy", "loss")))
+    middle = list(table(rows, PEOPLE, Style(width=75), NOW, offered=("accuracy", "loss")))
     assert middle[0].split() == ["id", "status", "started", "took", "code", "accuracy", "command"]
-    narrow = list(table(rows, PEOPLE, Style(width=60), NOW, offered=("accuracy", "loss")))
+    narrow = list(table(rows, PEOPLE, Style(width=64), NOW, offered=("accuracy", "loss")))
     assert "accuracy" not in narrow[0]
 
 

@@ -152,6 +152,8 @@ class _Reader:
         found = _COMPARISON.match(self.text, self.at)
         if found is None:
             rest = self.text[self.at :].strip()
+            if not rest and self.text.strip():
+                raise UsageError(f"a comparison is missing at the end of '{self.text}'", hint=_HINT)
             where = f", in '{self.text}'" if rest != self.text.strip() else ""
             raise UsageError(f"'{rest}' is no comparison{where}", hint=_HINT)
         self.at = found.end()

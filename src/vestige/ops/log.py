@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any
 
-from vestige.errors import UsageError, VestigeError
+from vestige.errors import NotFoundError, UsageError, VestigeError
 from vestige.model import conditions, display, series, wire
 from vestige.model.conditions import KEYS, Expression, value_name
 from vestige.model.query import RunQuery
@@ -47,7 +47,6 @@ _EQUAL = ("id", "kind", "status", "started", "duration", "sequence", "host", "bo
 _EQUAL_TOO = ("exit_code", "tags", "note", "environment")
 #: Keys that only a record with its long lists, and with the roles of today, has whole.
 _WHOLE = ("inputs", "outputs", "processes")
-_BY_NAME = 50  # from so many records on, all names of files are listed once
 
 
 @value
@@ -95,19 +94,18 @@ def log(
     key = (terms.sort or "").removeprefix("-")
     asked = [name for one in where for name in one.fields()]
     _check(project, asked, [name for name in (*terms.columns, key) if name and name not in COLUMNS])
-    reading = _Reading(project)
     if terms.sort is None:
-        found = _fitting(reading, replace(query, limit=None) if where else query, where)
+        found = _fitting(project, replace(query, limit=None) if where else query, where)
         rows: Iterable[_Lazy] = islice(found, query.limit) if where else found
     else:
-        fitting = list(_fitting(reading, replace(query, limit=None), where))
+        fitting = list(_fitting(project, replace(query, limit=None), where))
         rows = _sorted(fitting, key, reverse=terms.sort.startswith("-"))[: query.limit]
     return _entries(rows, terms)
 
 
-def _fitting(reading: _Reading, query: RunQuery, where: Sequence[Expression]) -> Iterator[_Lazy]:
-    for summary in reading.project.index.runs(query):
-        one = _Lazy(reading, summary)
+def _fitting(project: Project, query: RunQuery, where: Sequence[Expression]) -> Iterator[_Lazy]:
+    for summary in project.index.runs(query):
+        one = _Lazy(project, summary)
         try:
             if all(condition.holds(one) for condition in where):
                 yield one
@@ -146,33 +144,13 @@ def _sorted(rows: list[_Lazy], name: str, *, reverse: bool) -> list[_Lazy]:
     return [one for _, one in sorted(keyed, key=lambda pair: pair[0], reverse=reverse)] + rest
 
 
-class _Reading:
-    """The records of a project, each read when it is asked for."""
-
-    def __init__(self, project: Project) -> None:
-        self.project = project
-        self._asked = 0
-        self._by_name: dict[str, list[str]] | None = None
-
-    def path(self, run_id: str) -> str | None:
-        """The file of a run's record, as its name has it: whoever reads it looks at the id in it."""
-        self._asked += 1
-        if self._asked <= _BY_NAME:
-            return self.project.records.path_of(run_id)
-        if self._by_name is None:
-            self._by_name = {}
-            for path in self.project.records.paths():
-                self._by_name.setdefault(path[-13:-5], []).append(path)
-        found = self._by_name.get(run_id[-8:], ())
-        return found[0] if len(found) == 1 else self.project.records.path_of(run_id)
-
-
 class _Lazy(Mapping[str, Any]):
     """A record as a document, of which no more is read than is looked at."""
 
-    def __init__(self, reading: _Reading, summary: Summary) -> None:
+    def __init__(self, project: Project, summary: Summary) -> None:
         self.summary = summary
-        self._reading = reading
+        self._project = project
+        self._path = project.records.likely_path(summary.id, summary.started)
         self._known: dict[str, Any] = {name: getattr(summary, name) for name in (*_EQUAL, *_EQUAL_TOO)}
         self._known |= {"name": called(summary), "code.commit": summary.commit, "code.dirty": summary.dirty}
         self._document: Mapping[str, Any] | None = None
@@ -181,22 +159,27 @@ class _Lazy(Mapping[str, Any]):
     def run(self) -> Run:
         """The record itself, with the status, the tags and the note of today."""
         one = self.summary
-        return replace(find.record(self._reading.project, one.id), status=one.status, tags=one.tags, note=one.note)
+        return replace(find.record(self._project, one.id), status=one.status, tags=one.tags, note=one.note)
 
     def values(self) -> Mapping[str, Any]:  # type: ignore[override]  # of the record, not of the mapping
         """The series of the values that the run logged."""
-        if self._document is None and (path := self._reading.path(self.summary.id)) is not None:
-            return self._reading.project.records.values(path)
+        if self._document is None:
+            try:
+                return self._project.records.values(self._path, self.summary.id)
+            except NotFoundError:
+                pass  # it goes on, or lies elsewhere
         found = self._read(whole=False).get("values")
         return found if isinstance(found, Mapping) else {}
 
     def __getitem__(self, key: str) -> Any:
         if key in self._known:
             return self._known[key]
+        if key == "values":
+            return self.values()
         return self._read(whole=key in _WHOLE)[key]
 
     def __contains__(self, key: object) -> bool:
-        if key in self._known:
+        if key in self._known or key == "values":
             return True
         return key in KEYS and key in self._read(whole=key in _WHOLE)
 
@@ -208,12 +191,17 @@ class _Lazy(Mapping[str, Any]):
 
     def _read(self, *, whole: bool) -> Mapping[str, Any]:
         if self._document is None or (whole and not self._whole):
-            path = None if whole else self._reading.path(self.summary.id)
-            found = {} if path is None else self._reading.project.records.document(path)
-            if path is None or found.get("id") != self.summary.id:
-                found, self._whole = wire.encode(self.run()), True
-            self._document = found
+            self._document = None if whole else self._as_it_lies()
+            if self._document is None:
+                self._document, self._whole = wire.encode(self.run()), True
         return self._document
+
+    def _as_it_lies(self) -> Mapping[str, Any] | None:
+        try:
+            found = self._project.records.document(self._path)
+        except NotFoundError:
+            return None
+        return found if found["id"] == self.summary.id else None
 
 
 # -- names --------------------------------------------------------------------------------------------------------------

@@ -41,7 +41,7 @@ _SUMMARY: dict[str, Callable[[Summary], str]] = {
 _OPTIONAL = ("name", "tags", "note", "parent")
 _TITLES = {"duration": "took"}
 #: Values that the log shows of its own accord: so many, no wider than this, and only if the last column keeps so much.
-_OFFERED, _SHORT, _LEAST = 4, 16, 24
+_OFFERED, _SHORT, _LEAST = 4, 16, 16
 _NUMBERS = ("duration", "exit_code", "inputs", "outputs", "gaps")
 
 

@@ -110,9 +110,12 @@ class Records:
         """The file as plain JSON, as it stands. Raises NotFoundError, DamagedError, NewerFormatError."""
         return wire.load_document(_read(path), path)
 
-    def values(self, path: str) -> Mapping[str, Any]:
-        """The values that a run logged. Of a record without any nothing is taken apart. Raises as `document` does."""
+    def values(self, path: str, run_id: str = "") -> Mapping[str, Any]:
+        """The values that a run logged. Of a record without any nothing is taken apart. Raises as `document` does, and
+        NotFoundError where another run lies there than was meant."""
         data = _read(path)
+        if run_id.encode("utf-8", "surrogateescape") not in data:
+            raise NotFoundError(f"{path} is not the record of {run_id}")
         if _NO_VALUES in data:
             return {}
         found = wire.load_document(data, path).get("values")
@@ -139,6 +142,11 @@ class Records:
     def paths(self) -> Iterator[str]:
         """The files of all records, the oldest first."""
         return _files(self.runs)
+
+    def likely_path(self, run_id: str, started: str) -> str:
+        """Where the record of a run lies that started then, unless another has its short id: that is for the reader to see."""
+        folder, second = _day(started)
+        return os.path.join(self.runs, folder, f"{second}-{_names(run_id)[0]}.json")
 
     def path_of(self, run_id: str) -> str | None:
         """The file of a run's record. Looked for first on the days at which its id was made; a damaged file is taken
