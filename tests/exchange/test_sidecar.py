@@ -156,6 +156,23 @@ def test_a_sidecar_can_be_imported(lab: Lab, tmp_path: Path, monkeypatch: pytest
     assert len(vestige.open(project=folder).trace(folder / "out.csv").lineage.steps) == 2
 
 
+def test_what_a_raw_input_brought_with_it_goes_on_with_what_is_made_of_it(
+    lab: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = elsewhere(tmp_path, monkeypatch, made(lab), lab.root / "out.csv")
+    other = Lab(folder)
+    other.write("third.py", "open('end.csv', 'w').write(open('out.csv').read() * 2)\n")
+    other.sh("run python3 third.py")
+    sidecar = Path(vestige.open(project=folder).sidecar(folder / "end.csv"))
+    assert [one["script"]["path"] for one in document(sidecar)["records"]] == ["first.py", "second.py", "third.py"]
+    (tmp_path / "third").mkdir()
+    for name in ("end.csv", ".end.csv.vestige"):
+        shutil.copy(folder / name, tmp_path / "third")
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "nothing more"))
+    trace = vestige.open(tmp_path / "third").trace(tmp_path / "third" / "end.csv")
+    assert [step.run.label for step in trace.lineage.steps] == ["first.py", "second.py", "third.py"]
+
+
 def test_each_output_gets_one_where_that_is_configured(lab: Lab) -> None:
     lab.write("vestige.toml", "sidecars = true\n")
     lab.sh("run python3 first.py")

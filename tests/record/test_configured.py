@@ -130,6 +130,14 @@ def test_a_capture_and_a_script_that_records_itself_are_prepared(lab: Lab) -> No
     assert lab.read("times") == "x\n" * 2
 
 
+def test_a_rehearsal_says_what_would_be_done_before_and_does_nothing(lab: Lab) -> None:
+    configure(lab, 'pre_capture = ["touch made"]\n[collect]\n"in.csv" = { move = true }\n')
+    said = lab.vestige("run", "--dry-run", "true").stdout
+    assert "before:       touch made\ncollected:    in.csv (move)\n" in said
+    assert (lab.root / "in.csv").exists()
+    assert not (lab.root / "made").exists()
+
+
 # --- files -----------------------------------------------------------------------------------------------------------
 
 

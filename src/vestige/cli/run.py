@@ -141,6 +141,10 @@ def _rehearse(arguments: Arguments, options: Options) -> int:
     for name, words in (("inputs", options.inputs), ("outputs", options.outputs), ("tags", options.tags)):
         if words:
             print(f"{name + ':':<14}{shlex.join(words)}")
+    for command in options.config.pre_capture:
+        print(f"before:       {command}")
+    for one in options.config.collect:
+        print(f"collected:    {one.pattern} ({one.way})")
     for problem in options.problems:
         print(f"problem:      {problem}")
     return 0

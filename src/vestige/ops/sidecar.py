@@ -43,7 +43,7 @@ def _here(project: Project, path: str, version: Version) -> tuple[Version, list[
     def load(run_id: str) -> Run | None:
         return _read(project.records, run_id)
 
-    return version, sidecars.upstream_of(project.index, replace(version, written=maker), maker.run, load)
+    return version, sidecars.upstream_of(project.index, replace(version, written=maker), maker.run, project.root, load)
 
 
 def _elsewhere(project: Project, path: str, digest: str, size: int | None) -> tuple[Version, list[Run]]:
@@ -54,7 +54,7 @@ def _elsewhere(project: Project, path: str, digest: str, size: int | None) -> tu
             writes = Linker(index).link(asked_for(place, digest, size)).writes
             if project.config.catalogue and len(writes) == 1:
                 version = Version(place, digest, size, writes[0])
-                runs = sidecars.upstream_of(index, version, writes[0].run, lambda run_id: _of_another(index, run_id))
+                runs = sidecars.upstream_of(index, version, writes[0].run, "/", lambda run_id: _of_another(index, run_id))
                 if runs and runs[-1].id == writes[0].run:
                     return version, runs
     except OSError:

@@ -10,7 +10,7 @@ import os
 
 from vestige.capture import digest as digests
 from vestige.errors import VestigeError
-from vestige.model import wire
+from vestige.model import plain, wire
 from vestige.model.files import LINKED_ROLES, Digest
 from vestige.model.lineage import Version, upstream
 from vestige.model.links import Linker
@@ -51,11 +51,17 @@ def write(path: str, version: Version, runs: Sequence[Run]) -> str:
     return target
 
 
-def upstream_of(lookup: Lookup, version: Version, maker: str, load: Load) -> list[Run]:
-    """The records of all runs that led to a file version, in an order in which they could be executed, that of its maker last."""
-    ids = [step.run.id for step in upstream(lookup, version).steps]
+def upstream_of(lookup: Lookup, version: Version, maker: str, root: str, load: Load) -> list[Run]:
+    """The records of all runs that led to a file version, in an order in which they could be executed, that of its maker last.
+
+    `load` gives a record, `root` is that of the project. A raw input that came with a sidecar brings what that tells.
+    """
+    lineage = upstream(lookup, version)
+    ids = [step.run.id for step in lineage.steps]
     found = [load(run_id) for run_id in dict.fromkeys((*(one for one in ids if one != maker), maker))]
-    return [run for run in found if run is not None]
+    brought = (run for file in lineage.raw for run in _brought(os.path.join(root, file.path), file.digest))
+    runs = {run.id: run for run in (*brought, *(run for run in found if run is not None))}
+    return list(runs.values())
 
 
 def beside_outputs(run: Run, place: Place) -> None:
@@ -70,13 +76,25 @@ def beside_outputs(run: Run, place: Place) -> None:
             if written.kind is not None or written.digest is None or _digest(path) != written.digest:
                 continue
             version = Version(written.path, written.digest, written.size, written=written)
-            runs = upstream_of(lookup, version, run.id, lambda run_id: _load(place, run_id))
+            runs = upstream_of(lookup, version, run.id, place.root, lambda run_id: _load(place, run_id))
             try:
                 write(path, version, runs)
             except OSError as error:
                 failed = error
     if failed is not None:
         raise failed
+
+
+def _brought(path: str, content: Digest | None) -> list[Run]:
+    """What the sidecar of a file tells, if it is of this content."""
+    try:
+        with open(path_for(path), "rb") as file:
+            found = plain.loads(file.read())
+        if content is None or found["digest"] != content:
+            return []
+        return [wire.decode(Run, one) for one in found["records"]]
+    except (OSError, ValueError, KeyError, TypeError, RecursionError, VestigeError):
+        return []  # none, or a damaged one
 
 
 def _load(place: Place, run_id: str) -> Run | None:
