@@ -193,6 +193,8 @@ def job(environ: Mapping[str, str]) -> dict[str, object] | None:
             found = {"scheduler": scheduler, "id": environ[identity]}
             if scheduler == "sge":  # the task's variable betrays it; the job's bears a name that anyone may use
                 found = {"scheduler": scheduler, "id": environ.get("JOB_ID")}
+            elif scheduler == "mpi":
+                found = {"scheduler": scheduler, "id": environ.get("PMIX_NAMESPACE") or environ.get("PMI_JOBID")}
             found.update({key: environ[name] for key, name in others.items() if environ.get(name)})
             break
     kind = container(environ)
@@ -277,6 +279,8 @@ _SCHEDULERS: tuple[tuple[str, str, dict[str, str]], ...] = (
     ("condor", "_CONDOR_JOB_AD", {"slot": "_CONDOR_SLOT"}),
     ("awsbatch", "AWS_BATCH_JOB_ID", {"task": "AWS_BATCH_JOB_ARRAY_INDEX", "queue": "AWS_BATCH_JQ_NAME"}),
     ("sge", "SGE_TASK_ID", {"task": "SGE_TASK_ID", "name": "JOB_NAME", "queue": "QUEUE"}),
+    ("mpi", "OMPI_COMM_WORLD_RANK", {"rank": "OMPI_COMM_WORLD_RANK", "tasks": "OMPI_COMM_WORLD_SIZE"}),
+    ("mpi", "PMI_RANK", {"rank": "PMI_RANK", "tasks": "PMI_SIZE"}),
     ("torchelastic", "TORCHELASTIC_RUN_ID", {"rank": "RANK", "tasks": "WORLD_SIZE"}),
     ("ray", "RAY_JOB_ID", {}),
     ("github-actions", "GITHUB_RUN_ID", {"name": "GITHUB_WORKFLOW", "step": "GITHUB_JOB", "attempt": "GITHUB_RUN_ATTEMPT"}),

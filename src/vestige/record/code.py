@@ -13,7 +13,7 @@ from vestige.store.objects import Objects
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
     from vestige.capture.snapshot import Taken
     from vestige.capture.worktree import Looking
@@ -47,6 +47,18 @@ class CodeOfRun:
             self._taken = self._snapshots.take()
         except Exception as error:
             self._problems.append(f"code: {type(error).__name__}: {error}"[:500])
+
+    def take_for(self, started: Mapping[str, object]) -> None:
+        """Take it for a run with this started record. Of many tasks of one step, the first has taken it for all."""
+        if "step" in started:
+            from vestige.record import step
+
+            known = step.code(started, self._place.store)
+            if known is not None:
+                self._snapshots = snapshots(self._place, self._config)
+                self._taken = self._snapshots.resume(known)
+                return
+        self.take()
 
     def _prepare(self) -> None:
         from vestige.record import before

@@ -51,6 +51,11 @@ def record(argv: Sequence[str], options: Options) -> Outcome:
     begun: Begun | None
     try:
         begun = begin(argv, environ, options)
+        if options.kind == "command" and identity.is_task(environ):
+            from vestige.record import step
+
+            if (mark := step.join(begun, environ)) is not None:
+                environ[step.VARIABLE] = mark
     except Exception as error:
         if options.strict:
             raise RecordingError(f"nothing can be recorded: {_reason(error)}", hint="nothing was run") from error

@@ -5,6 +5,10 @@ from __future__ import annotations
 import os
 import time
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
 
 def new_id() -> str:
     """A UUID version 7 (RFC 9562): sorted by time, its last 32 bits random, so that eight digits name a run."""
@@ -70,3 +74,8 @@ def process(pid: int) -> list[int]:
             return [pid, int(file.read().rpartition(b")")[2].split()[19])]
     except (OSError, ValueError, IndexError):
         return [pid, 0]
+
+
+def is_task(environ: Mapping[str, str]) -> bool:
+    """Whether a process may be one of many that SLURM or MPI has started; see `record.step`."""
+    return any(name in environ for name in ("SLURM_STEP_NUM_TASKS", "OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "PMIX_RANK"))

@@ -439,7 +439,9 @@ class Recorder:
 
     def _look_into_results(self) -> None:
         """The run's own folder was made for it: what is in it is the run's, whoever opened it. But for what we put there, and
-        into those of the runs within it."""
+        into those of the runs within it. Of one that tasks of a step share, nobody can tell whose is what."""
+        if "step" in self._started:
+            return
         from vestige.observe import audit
         from vestige.record.info import INFO
 
@@ -493,6 +495,7 @@ class Recorder:
             refused=tuple(self._started.get("refused") or ()),
             gaps=(
                 *surroundings.gaps(self._method, self._folder, missed, metadata=self.config.metadata),
+                *((surroundings.SHARED_GAP,) if self._method == "inside" and "step" in self._started else ()),
                 *late,
                 *escaped,
             ),
@@ -549,8 +552,12 @@ class Recorder:
     def warnings(self, run: Run) -> list[str]:
         """What the user should be told now: what may have escaped."""
         gaps = run.observation.gaps if run.observation else ()
-        told = [f"vestige: {gap}" for gap in gaps if "gain privileges" in gap or "is traced itself" in gap]
-        return told[:1] + self._keeper.warnings()
+        told = [f"vestige: {gap}" for gap in gaps if "gain privileges" in gap or "is traced itself" in gap][:1]
+        if any(gap.partition(":")[0] in ("sbatch", "srun", "qsub", "bsub") for gap in gaps):
+            from vestige.record import elsewhere
+
+            told += elsewhere.lines(self._follower.executions())
+        return told + self._keeper.warnings()
 
 
 def final(path: str) -> Stat | None:

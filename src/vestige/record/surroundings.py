@@ -40,6 +40,9 @@ INSIDE_GAP = (
 )
 
 
+SHARED_GAP = "the folder of results is shared by the tasks of a step: what libraries wrote into it by themselves may be missing"
+
+
 def setting(place: Place) -> Setting:
     """Where the run takes place, for the rules about roles."""
     home = os.path.realpath(os.path.expanduser("~"))

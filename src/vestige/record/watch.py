@@ -19,7 +19,7 @@ from vestige.store.objects import Objects
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from vestige.observe.compiled import CompiledWatch
     from vestige.observe.preload import Post
@@ -260,7 +260,7 @@ def _recorder(ground: Ground, begun: Begun, options: Options) -> None:
         taken = _thread.allocate_lock()
         if options.code:
             taken.acquire()
-            _thread.start_new_thread(_take_code, (code, ground.snapshot[1], taken))
+            _thread.start_new_thread(_take_code, (code, begun.started, ground.snapshot[1], taken))
         else:
             _tell_taken(ground.snapshot[1])
         from vestige.record import recorder  # while git looks
@@ -277,9 +277,9 @@ def _recorder(ground: Ground, begun: Begun, options: Options) -> None:
         os._exit(status)
 
 
-def _take_code(code: CodeOfRun, end: int, taken: _thread.LockType) -> None:
+def _take_code(code: CodeOfRun, started: Mapping[str, object], end: int, taken: _thread.LockType) -> None:
     try:
-        code.take()
+        code.take_for(started)
     finally:
         _tell_taken(end)
         taken.release()

@@ -7,6 +7,7 @@ import sys
 from contextvars import ContextVar
 
 from vestige.errors import ExistsError, UsageError
+from vestige.record import identity
 from vestige.script import names, session
 from vestige.script.session import OUTPUT_DIR, Inside
 
@@ -61,17 +62,40 @@ def initialize(run_name: str | None = None, output_root: str | os.PathLike[str] 
 def _begin(name: str | None, root: str) -> str:
     if name is not None:
         name = names.checked(name)
-    else:
-        from vestige.script import prompt
-
-        name = names.choose(root, prompt.asker())
-    name, made = names.make_folder(root, name)
-    folder = os.path.abspath(made)
-    _say(f"Saving results to {os.path.join(root, name)}/")
+    (name, folder), is_ours = _shared(name, root) if identity.is_task(os.environ) else (_made(name, root, asks=True), True)
+    if is_ours:
+        _say(f"Saving results to {os.path.join(root, name)}/")
     _own.folder, _own.made_here = folder, True
-    session.session().join_or_begin(name, folder)
+    session.session().join_or_begin(name, folder if is_ours else None)
     os.environ[OUTPUT_DIR] = folder
     return folder
+
+
+def _made(name: str | None, root: str, *, asks: bool) -> tuple[str, str]:
+    """A new folder: its name, and where it lies."""
+    if name is None:
+        from vestige.script import prompt
+
+        name = names.choose(root, prompt.asker() if asks else None)
+    name, made = names.make_folder(root, name)
+    return name, os.path.abspath(made)
+
+
+def _shared(name: str | None, root: str) -> tuple[tuple[str, str], bool]:
+    """The folder that all tasks of a step share, and whether it was made here."""
+    from vestige.record import step
+
+    found, place = step.step(os.environ), session.session().located()
+    if found is None or place is None:
+        return _made(name, root, asks=found is None), True
+    what = f"{os.path.abspath(sys.argv[0] if sys.argv else '')} {os.path.abspath(root)} {name or ''}"
+    try:
+        text, is_ours = step.shared(place.store, found, what, lambda: "\0".join(_made(name, root, asks=False)))
+    except OSError as error:
+        session.warn(f"the other tasks of the step cannot be found ({error.strerror}): this one has a folder of its own")
+        return _made(name, root, asks=False), True
+    name, _, folder = text.partition("\0")
+    return (name, folder), is_ours
 
 
 def _inherited() -> str | None:

@@ -84,6 +84,11 @@ class Session:
             return
         self.begun = self._begin("script", name, parent=os.environ.get(RUN_ID) or None)
         self.folder = self.begun.folder
+        if identity.is_task(os.environ):
+            from vestige.record import step
+
+            if (mark := step.join(self.begun, os.environ)) is not None:
+                os.environ[step.VARIABLE] = mark
         os.environ[RUN_ID], os.environ[RUN_DIR] = self.begun.id, self.begun.folder
         os.environ[RUN_NAME] = name or self.begun.id[-8:]
         self.describe(self.folder, output)
@@ -127,9 +132,23 @@ class Session:
         except OSError as error:
             warn(f"{output} is not described: {error.strerror}")
 
+    def located(self) -> Place | None:
+        """The project that this is in; None where nothing can be recorded."""
+        with self.lock:
+            try:
+                self._locate()
+            except Exception as error:
+                self._fail(error)
+            return self.place
+
     def _join(self) -> bool:
         """Whether this process belongs to a run that somebody else has begun."""
         outer = os.environ.get(RUN_DIR)
+        if outer and identity.is_task(os.environ):
+            from vestige.record import step
+
+            if step.is_from_outside(os.environ):
+                outer = None  # what srun or mpirun started elsewhere is not seen by the run that started srun
         if self.folder is None and outer and os.path.exists(os.path.join(outer, "started.json")):
             self.folder = outer
             if os.environ.get(WORKER) == outer:
