@@ -12,7 +12,7 @@ import pytest
 from tests.store.samples import read, run, run_id, wrote
 from vestige.errors import DamagedError, NewerFormatError, NotFoundError
 from vestige.model import wire
-from vestige.model.run import Process
+from vestige.model.run import Process, Run
 from vestige.store import project
 from vestige.store.records import Note, Records, share_by_git
 
@@ -200,3 +200,27 @@ def test_many_writers_at_once_lose_nothing(records: Records) -> None:
     assert [writer.wait() for writer in writers] == [0] * 4
     assert len(list(records.paths())) == 250
     assert {records.load(path).id for path in records.paths()} == {run_id(k * 1000 + n) for k in range(5) for n in range(50)}
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {},
+        {"loss": [{"value": 0.5, "time": "t"}]},
+        {'a "}\n  }': [{"value": {"values": {}, "vestige": 1}, "time": "t"}], "b": []},
+    ],
+)
+def test_values_are_read_without_the_rest_of_a_record(tmp_path: Path, values: dict[str, object]) -> None:
+    records = Records(str(tmp_path))
+    start = "2026-11-21T09:30:12.000000Z"
+    run = Run(id="0193aaaa-0000-7000-8000-00007f3a2c91", started=start, values=values, job={"values": {}})
+    path = records.write(run)
+    assert path == records.likely_path(run.id, run.started)
+    assert records.values(path, run.id) == values
+    with pytest.raises(NotFoundError):
+        records.values(path, "0193bbbb-0000-7000-8000-00007f3a2c91")
+    Path(path).write_text(json.dumps(json.loads(Path(path).read_bytes())))  # laid out in another way
+    assert records.values(path) == values
+    Path(path).write_text("{")
+    with pytest.raises(DamagedError):
+        records.values(path)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
+from operator import attrgetter
 from typing import Any
 
 from vestige.errors import NotFoundError, UsageError, VestigeError
@@ -43,8 +44,13 @@ COLUMNS: Mapping[str, Callable[[Summary], Any]] = {
     "gaps": lambda one: one.gaps,
 }
 #: Of these the index has what the record has, as the record has it.
-_EQUAL = ("id", "kind", "status", "started", "duration", "sequence", "host", "boot", "parent", "user", "command", "cwd")
-_EQUAL_TOO = ("exit_code", "tags", "note", "environment")
+_KNOWN: Mapping[str, Callable[[Summary], Any]] = {
+    **{name: attrgetter(name) for name in ("id", "kind", "status", "started", "duration", "sequence", "host", "boot", "parent")},
+    **{name: attrgetter(name) for name in ("user", "command", "cwd", "exit_code", "tags", "note", "environment")},
+    "name": lambda one: called(one),
+    "code.commit": lambda one: one.commit,
+    "code.dirty": lambda one: one.dirty,
+}
 #: Keys that only a record with its long lists, and with the roles of today, has whole.
 _WHOLE = ("inputs", "outputs", "processes")
 
@@ -150,9 +156,6 @@ class _Lazy(Mapping[str, Any]):
     def __init__(self, project: Project, summary: Summary) -> None:
         self.summary = summary
         self._project = project
-        self._path = project.records.likely_path(summary.id, summary.started)
-        self._known: dict[str, Any] = {name: getattr(summary, name) for name in (*_EQUAL, *_EQUAL_TOO)}
-        self._known |= {"name": called(summary), "code.commit": summary.commit, "code.dirty": summary.dirty}
         self._document: Mapping[str, Any] | None = None
         self._whole = False
 
@@ -165,21 +168,21 @@ class _Lazy(Mapping[str, Any]):
         """The series of the values that the run logged."""
         if self._document is None:
             try:
-                return self._project.records.values(self._path, self.summary.id)
+                return self._project.records.values(self._path(), self.summary.id)
             except NotFoundError:
                 pass  # it goes on, or lies elsewhere
         found = self._read(whole=False).get("values")
         return found if isinstance(found, Mapping) else {}
 
     def __getitem__(self, key: str) -> Any:
-        if key in self._known:
-            return self._known[key]
+        if key in _KNOWN:
+            return _KNOWN[key](self.summary)
         if key == "values":
             return self.values()
         return self._read(whole=key in _WHOLE)[key]
 
     def __contains__(self, key: object) -> bool:
-        if key in self._known or key == "values":
+        if key in _KNOWN or key == "values":
             return True
         return key in KEYS and key in self._read(whole=key in _WHOLE)
 
@@ -196,9 +199,12 @@ class _Lazy(Mapping[str, Any]):
                 self._document, self._whole = wire.encode(self.run()), True
         return self._document
 
+    def _path(self) -> str:
+        return self._project.records.likely_path(self.summary.id, self.summary.started)
+
     def _as_it_lies(self) -> Mapping[str, Any] | None:
         try:
-            found = self._project.records.document(self._path)
+            found = self._project.records.document(self._path())
         except NotFoundError:
             return None
         return found if found["id"] == self.summary.id else None
