@@ -60,7 +60,7 @@ class Attending:
 
     def __init__(self, hooks: Sequence[Hook], started: Mapping[str, Any]) -> None:
         """Call them all, for a run with this started record."""
-        self._run = replace(wire.decode(Run, started), extra={})
+        self._run = replace(wire.decode(Run, started), status="running", extra={})
         self._ended = threading.Event()
         self._reported = threading.Event()
         self._calls = [_Call(hook, self._run) for hook in hooks]
