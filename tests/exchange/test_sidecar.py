@@ -183,6 +183,15 @@ def test_each_output_gets_one_where_that_is_configured(lab: Lab) -> None:
     assert not (lab.root / ".in.csv.vestige").exists()
 
 
+def test_sidecars_make_no_tree_dirty(lab: Lab) -> None:
+    lab.write("vestige.toml", "sidecars = true\n")
+    lab.write(".gitignore", "*.csv\n")
+    lab.commit()
+    lab.sh("run python3 first.py")
+    assert (lab.root / ".mid.csv.vestige").exists()
+    assert lab.vestige("run", "--strict", "python3", "second.py").returncode == 0
+
+
 def test_a_run_around_another_leaves_the_sidecars_of_that(lab: Lab) -> None:
     lab.write("vestige.toml", "sidecars = true\n")
     lab.sh(f"run sh -c '{sys.executable} -m vestige run python3 first.py'")

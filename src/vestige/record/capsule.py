@@ -49,7 +49,7 @@ def put(run: Run, place: Place, terms: Capsule) -> str:
     if not os.path.isdir(vault):
         publish.make_folder(vault)
         publish.publish(os.path.join(vault, ".gitignore"), b"*\n", durable=False)
-    wanted = os.path.join(vault, _moment(run.started).strftime(terms.template) or "capsule")
+    wanted = os.path.join(vault, _moment(run.started).strftime(terms.template).strip("/") or "capsule")
     publish.make_folder(os.path.dirname(wanted))
     hidden = _built(run, place, vault, cpu=terms.cpu)
     try:
