@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from tests.cli.calling import program
 from tests.record.running import last, records, run
 from tests.script.scripts import record as record_of
 from tests.script.scripts import records as records_of
@@ -126,6 +127,15 @@ def test_they_are_called_for_a_script_and_not_for_the_calls_inside_it(project: P
     assert "context" not in record_of(project, "function")
     script(project, "import vestige\n@vestige.monitor\ndef g(): pass\ng()\n", environ=packages.environ)
     assert records_of(project, "function")[-1]["context"] == {"seen": "function"}
+
+
+def test_a_probe_adds_to_the_context_alone(folder: Path, packages: Packages) -> None:
+    source = "def seen(run): return run.kind\ndef fails(run): raise OSError('unreachable')"
+    packages.install("seen", source, probes="seen = seen:seen", reporters="fails = seen:fails")
+    done = program("capture", "--json", cwd=folder, **packages.environ)
+    found = json.loads(done.stdout)
+    assert found["context"] == {"seen": "capture"}
+    assert found["problems"][-1] == "reporter fails: OSError: unreachable"
 
 
 def test_a_program_adds_hooks_as_the_manual_says(project: Path) -> None:

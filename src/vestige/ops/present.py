@@ -88,6 +88,9 @@ def _composed(
     configured: Configured | None,
 ) -> Run:
     context, place = Context(), project.place
+    hooks = []
+    if started.get("kind") == "capture":
+        attempt(context, "hooks", lambda: hooks.append(surroundings.attending(place, started)))
     code = CodeOfRun(place, project.config, prepared=True)
     code.take()
     code.tell(context)
@@ -96,6 +99,10 @@ def _composed(
     attempt(context, "variables", lambda: surroundings.variables(context, project.config, place))
     attempt(context, "machine", lambda: surroundings.machine(context, place, project.objects))
     attempt(context, "environment", lambda: _environment(context, project, place))
+    for attending in filter(None, hooks):
+        found, problems = attending.settle()
+        context.added.update(found)
+        context.problems += problems
     parts = compose.Parts(
         started=started,
         conclusion=Conclusion(),
@@ -115,7 +122,9 @@ def _composed(
         inputs=tuple(inputs),
         outputs=tuple(outputs),
     )
-    return run if configured is None else configured.settled(run)
+    run = run if configured is None else configured.settled(run)
+    problems = [problem for attending in filter(None, hooks) for problem in attending.report(run)]
+    return replace(run, problems=(*run.problems, *problems)) if problems else run
 
 
 def _environment(context: Context, project: Project, place: Place) -> None:
