@@ -220,3 +220,14 @@ def test_a_call_is_shown_with_its_arguments_and_its_end() -> None:
     assert "returned    0.5" in text
     found = replace(found, function=function | {"exception": {"type": "ValueError", "message": "no"}})
     assert "raised      ValueError: no" in "\n".join(page(Shown(run=found, summary=summarise(found)), PLAIN, NOW))
+
+
+def test_what_hooks_have_found_is_shown_in_a_line_each() -> None:
+    found = {"modules": ["gcc/13.2"], "room\n": {"free": "x" * 200}}
+    shown = replace(SHOWN, run=replace(RUN, context=found))
+    text = list(page(shown, PLAIN, NOW))
+    assert any(line.split(None, 1) == ["modules", '["gcc/13.2"]'] for line in text)
+    (room,) = [line for line in text if "room\\n" in line]
+    assert room.endswith("x…")
+    assert "x" * 200 in "".join(line.strip() for line in page(shown, PLAIN, NOW, everything=True))
+    assert 'context\tmodules\t["gcc/13.2"]' in list(lines(shown))

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
 from shlex import join, quote
 
-from vestige.model import series
+from vestige.model import plain, series
 from vestige.model.environment import Environment
 from vestige.model.files import LINKED_ROLES, FileUse
 from vestige.model.machine import Machine
@@ -23,6 +23,7 @@ _COMMONPLACE = frozenset({"HOME", "PATH", "SHELL", "LANG", "USER", "LOGNAME", "T
 #: The word for a run of which something may have escaped observation.
 PARTIAL = "partial"
 _SOURCE = 20  # lines of a cell that are shown without --all
+_LONGEST = 100  # characters of what a hook has found that are shown without --all
 _MANY = 40  # files of one list that are shown without --all
 _ROLES = {"drop": "no file of the run"}
 _HIDDEN = {
@@ -88,6 +89,8 @@ def lines(shown: Shown) -> Iterator[str]:
     for name, value in facts.items():
         if value is not None:
             yield f"{name}\t{printable(str(value))}"
+    for name, found in run.context.items():
+        yield f"context\t{printable(name)}\t{printable(plain.dumps(found))}"
     for name, logged in run.values.items():
         yield f"value\t{printable(name)}\t{printable(str(series.last(logged)))}\t{len(series.points(logged))}"
     for name, uses in (("input", run.inputs), ("output", run.outputs)):
@@ -165,6 +168,8 @@ def _context(shown: Shown, *, everything: bool) -> Iterator[tuple[str, str]]:
     if run.streams:
         sizes = ", ".join(f"{name} {styles.size(one.size)}" for name, one in run.streams.items())
         yield "streams", f"{sizes} (vestige show {short(run.id)} --log)"
+    for name, found in run.context.items():
+        yield printable(name), printable(_brief(plain.dumps(found), everything=everything))
     if shown.parent is not None:
         yield "inside", f"{short(shown.parent.id)} {printable(shown.parent.label)}"
     if shown.children:
@@ -220,6 +225,10 @@ def _source(run: Run, style: Style, *, everything: bool) -> Iterator[str]:
         yield from (f"  {printable(line)}".rstrip() for line in shown)
         if len(shown) < len(every):
             yield "  " + style.paint(f"{style.more} {len(every) - len(shown):,} more lines: --all shows them", "faint")
+
+
+def _brief(text: str, *, everything: bool) -> str:
+    return text if everything or len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"
 
 
 def _values(run: Run, style: Style, *, everything: bool) -> Iterator[str]:
