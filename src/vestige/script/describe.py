@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -13,6 +14,7 @@ _TEXT = 1000  # characters of a text that are kept
 _ITEMS = 50  # of a collection
 _DEPTH = 4
 _HASHED = 16 << 20  # bytes of an array that are hashed: some five milliseconds
+_OWN = os.path.dirname(__file__) + os.sep  # code that stands between a call and its function
 _EXACT = 1 << 53  # beyond it not every reader of JSON gets the same number
 
 
@@ -22,7 +24,9 @@ def describe(value: object, depth: int = _DEPTH) -> Any:
         return _described(value, depth)
     except RecursionError:
         return {"type": type_name(value), "problem": "it contains itself, or is nested very deeply"}
-    except Exception as error:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # a `repr` that leaves the program must not do so for our sake
         return {"type": type_name(value), "problem": f"it could not be described: {_said(error)}"}
 
 
@@ -30,13 +34,17 @@ def exception(error: BaseException) -> dict[str, Any]:
     """An exception: its type, what it says, and where it was raised."""
     try:
         message = str(error)[:_TEXT]
-    except Exception as another:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as another:
         message = f"(its text could not be had: {_said(another)})"
     found: dict[str, Any] = {"type": type_name(error), "message": message}
     frames = []
     trace = error.__traceback__
     while trace is not None:
-        frames.append(f"{trace.tb_frame.f_code.co_filename}:{trace.tb_lineno} {trace.tb_frame.f_code.co_name}")
+        code = trace.tb_frame.f_code
+        if not code.co_filename.startswith(_OWN):
+            frames.append(f"{code.co_filename}:{trace.tb_lineno} {code.co_name}")
         trace = trace.tb_next
     if frames:
         found["at"] = frames[-_ITEMS:]
@@ -48,7 +56,9 @@ def type_name(value: object) -> str:
     kind = type(value)
     try:
         return kind.__qualname__ if kind.__module__ in ("builtins", None) else f"{kind.__module__}.{kind.__qualname__}"
-    except Exception:
+    except KeyboardInterrupt:
+        raise
+    except BaseException:
         return "object"
 
 
@@ -209,5 +219,7 @@ def _digest(data: bytes) -> str:
 def _said(error: BaseException) -> str:
     try:
         return f"{type(error).__name__}: {error}"[:200]
-    except Exception:
+    except KeyboardInterrupt:
+        raise
+    except BaseException:
         return type(error).__name__
