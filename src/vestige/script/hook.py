@@ -18,28 +18,38 @@ if TYPE_CHECKING:
     from typing import Any
 
 _MANY = 20_000
+_HELD = 32  # journals that are open at once
 
 #: The calls and sections that this context is in, the outermost first.
 INSIDE: ContextVar[tuple[Target, ...]] = ContextVar("vestige_inside", default=())
 
 
 class Target(audit_hook.Journal):
-    """The journal of one run of this process."""
+    """The journal of one run of this process.
+
+    Only so many are held open: a function that calls itself a thousand times must not take all descriptors from its program.
+    """
+
+    held = 0
 
     def __init__(self, folder: str, preamble: bytes = b"", *, begun: bool = False) -> None:
         """Made anew, with `preamble` in it: what is to be told of the process itself; unless it is `begun`."""
         path = os.path.join(folder, "events.jsonl")
-        descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o666)
-        if not begun:
-            os.write(descriptor, first_line().encode("ascii") + preamble)
         self.path = path
         self.folder = folder
         self.pid = os.getpid() if preamble else 0
-        self.fd = descriptor
-        found = os.fstat(descriptor)
-        self.identity = (found.st_dev, found.st_ino)
         self.told: set[object] = set()
         self.closed = False
+        self.fd, self.identity = -1, (0, 0)
+        descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o666)
+        try:
+            if not begun:
+                os.write(descriptor, first_line().encode("ascii") + preamble)
+        finally:
+            os.close(descriptor)
+        if Target.held < _HELD:
+            self.open()
+            Target.held += 1
 
     @classmethod
     def again(cls, folder: str) -> Target:
@@ -49,8 +59,26 @@ class Target(audit_hook.Journal):
     def close(self) -> None:
         """The run has ended."""
         self.closed = True
+        if self.fd >= 0:
+            Target.held -= 1
+            self._release()
+
+    def write(self, line: bytes) -> None:
+        if self.fd >= 0:
+            super().write(line)
+            return
+        self.open()
         try:
-            os.close(self.fd)
+            super().write(line)
+        finally:
+            self._release()
+
+    def _release(self) -> None:
+        """Close the descriptor, if it is still ours: a program may have closed it, and been given its number."""
+        try:
+            found = os.fstat(self.fd)
+            if (found.st_dev, found.st_ino) == self.identity:
+                os.close(self.fd)
         except OSError:
             pass
         self.fd = -1
