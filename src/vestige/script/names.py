@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 VARIABLES = ("VESTIGE_NAME", "FOOTSTEPS_NAME")
 _LONGEST = 200  # bytes of a line that can be a name
+_LONGEST_PATH = 1000  # bytes of a name with its slashes; a path has 4096
+_TAKEN = frozenset({".vestige", ".git"})
 _PATIENCE = 0.2  # seconds for which a pipe may say a name
 _ADJECTIVES = (
     *("amber", "ample", "blue", "bold", "brave", "brief", "bright", "calm", "clear", "cool", "crisp", "dry", "early", "even"),
@@ -36,6 +38,8 @@ _NOUNS = (
 
 def checked(name: str) -> str:
     """A name that can be a folder below another. Raises UsageError with the reason."""
+    if not isinstance(name, str):
+        raise _refused(name, f"it is no text, but {type(name).__name__}")
     if not name.strip():
         raise _refused(name, "it is empty")
     if "\0" in name:
@@ -48,13 +52,20 @@ def checked(name: str) -> str:
     parts = [part for part in parts if part not in ("", ".")]
     if not parts:
         raise _refused(name, "it names no folder")
-    if any(len(os.fsencode(part)) > 250 for part in parts):
+    if any(part in _TAKEN for part in parts):
+        raise _refused(name, "a folder of that name has a meaning of its own")
+    try:
+        sizes = [len(os.fsencode(part)) for part in parts]
+    except UnicodeEncodeError:
+        raise _refused(name, "it holds what no name of a file can hold") from None
+    if max(sizes) > 250 or sum(sizes) + len(sizes) > _LONGEST_PATH:
         raise _refused(name, "it is too long for the name of a folder")
     return "/".join(parts)
 
 
-def _refused(name: str, why: str) -> UsageError:
-    return UsageError(f"{name!r} cannot be the name of a run: {why}", hint='take a name such as "baseline" or "hcp/fold-3"')
+def _refused(name: object, why: str) -> UsageError:
+    shown = repr(name) if len(repr(name)) <= _LONGEST else repr(name)[:_LONGEST] + "…"
+    return UsageError(f"{shown} cannot be the name of a run: {why}", hint='take a name such as "baseline" or "hcp/fold-3"')
 
 
 def make_folder(root: str, name: str) -> tuple[str, str]:
