@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _thread
 import os
 import sys
 from contextvars import ContextVar
@@ -26,9 +27,21 @@ class _Own:
 
     folder: str | None = None
     made_here = False
+    #: the sections that are going on in any thread, in the order in which they began; and what was handed to us before them
+    sections: tuple[Section, ...] = ()
+    handed: str | None = None
+
+    def __init__(self) -> None:
+        self.unlock()
+
+    def unlock(self) -> None:
+        """In a forked process nobody is left to do so."""
+        self.lock = _thread.RLock()
 
 
 _own = _Own()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_own.unlock)
 
 
 def output_dir() -> str:
@@ -36,8 +49,8 @@ def output_dir() -> str:
 
     Where there is none yet, the run of the script begins now. Raises OSError where no folder can be made.
     """
-    section = _SECTION.get()
-    folder = section.folder if section is not None else _own.folder or _inherited() or _begin(None, ROOT)
+    section = _section()
+    folder = section.folder if section is not None else _own.folder or _first(None, ROOT)
     if not os.path.isdir(folder):
         session.warn(f"{folder} has vanished; it is made again, empty")
         os.makedirs(folder, exist_ok=True)
@@ -56,7 +69,30 @@ def initialize(run_name: str | None = None, output_root: str | os.PathLike[str] 
             f"this run has a folder already: {relative(_own.folder)}",
             hint="begin one inside it: with vestige.start(NAME):",
         )
-    return relative(_own.folder or _inherited() or _begin(run_name, os.fspath(output_root)))
+    return relative(_own.folder or _first(run_name, os.fspath(output_root)))
+
+
+def _section() -> Section | None:
+    """The section that this is in. A thread is in that of the program, if there is one and not several side by side."""
+    section = _SECTION.get()
+    if section is None and _own.sections and _own.sections[-1].depth == len(_own.sections):
+        return _own.sections[-1]
+    return section
+
+
+def _first(name: str | None, root: str) -> str:
+    """The folder of this process's run, when it is asked for the first time: by one of many threads at once, perhaps."""
+    with _own.lock:
+        return _own.folder or _inherited() or _begin(name, root)
+
+
+def _hand_on() -> None:
+    """Let the processes that are started from now on know their folder."""
+    folder = _own.sections[-1].folder if _own.sections else _own.folder or _own.handed
+    if folder is None:
+        os.environ.pop(OUTPUT_DIR, None)
+    else:
+        os.environ[OUTPUT_DIR] = folder
 
 
 def _begin(name: str | None, root: str) -> str:
@@ -67,7 +103,7 @@ def _begin(name: str | None, root: str) -> str:
         _say(f"Saving results to {os.path.join(root, name)}/")
     _own.folder, _own.made_here = folder, True
     session.session().join_or_begin(name, folder if is_ours else None)
-    os.environ[OUTPUT_DIR] = folder
+    _hand_on()
     return folder
 
 
@@ -100,7 +136,7 @@ def _shared(name: str | None, root: str) -> tuple[tuple[str, str], bool]:
 
 def _inherited() -> str | None:
     """The folder of the process that started us, a worker: its results are its parent's."""
-    folder = os.environ.get(OUTPUT_DIR)
+    folder = _own.handed if _own.sections else os.environ.get(OUTPUT_DIR)
     if folder:
         _own.folder = folder
         session.session().join_or_begin(None)
@@ -135,6 +171,7 @@ class Section:
         self._root = root
         self._inside: Inside | None = None
         self._entered = False
+        self.depth = 0
 
     @property
     def id(self) -> str | None:
@@ -162,19 +199,25 @@ class Section:
         one = session.session()
         self._inside = one.enter("script", self.name)
         self._token = _SECTION.set(self)
-        self._before = os.environ.get(OUTPUT_DIR)
-        os.environ[OUTPUT_DIR] = self.folder
+        self.depth = 1 if around is None else around.depth + 1
+        with _own.lock:
+            if not _own.sections:
+                _own.handed = os.environ.get(OUTPUT_DIR)
+            _own.sections += (self,)
+            _hand_on()
         if self._inside is not None:
             one.describe(self._inside.begun.folder, self.folder)
             self._inside.resume()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        _SECTION.reset(self._token)
-        if self._before is None:
-            os.environ.pop(OUTPUT_DIR, None)
-        else:
-            os.environ[OUTPUT_DIR] = self._before
+        try:
+            _SECTION.reset(self._token)
+        except ValueError:
+            _SECTION.set(None)  # it was begun in another context
+        with _own.lock:
+            _own.sections = tuple(one for one in _own.sections if one is not self)
+            _hand_on()
         if self._inside is None:
             return
         if error is not None:
@@ -198,13 +241,14 @@ def reset() -> None:
     """Forget the run of this process, as if it had just been started: for tests and notebooks. What was going on is ended."""
     session.reset()
     os.environ.pop(OUTPUT_DIR, None)
-    _own.folder, _own.made_here = None, False
+    _own.folder, _own.made_here, _own.sections, _own.handed = None, False, (), None
     _SECTION.set(None)
 
 
 def _say(line: str) -> None:
     try:
         if sys.stderr is not None:
-            print(line, file=sys.stderr, flush=True)
-    except (OSError, ValueError):
-        pass
+            sys.stderr.write("".join(char if char.isprintable() else ascii(char)[1:-1] for char in line) + "\n")
+            sys.stderr.flush()
+    except Exception:
+        pass  # somebody has put something of his own in its place
