@@ -92,7 +92,6 @@ def begin(argv: Sequence[str], environ: Mapping[str, str], options: Options, ins
     place = project.prepare(options.place)
     run_id = identity.new_id()
     folder = os.path.join(place.store, "active", run_id)
-    os.makedirs(folder)
     now, sequence = time.time(), identity.sequence()
     cwd = os.path.normpath(os.path.join(project.here(), options.cwd or ""))
     problems = list(options.problems)
@@ -138,9 +137,10 @@ def begin(argv: Sequence[str], environ: Mapping[str, str], options: Options, ins
     if outer and inside is None and os.path.exists(os.path.join(outer, "events.jsonl")):
         begun.outer = outer
         started["outer"] = outer
+    os.makedirs(folder)
     try:
         begun.write("started.json", started)
-    except OSError:
+    except BaseException:
         begun.discard()
         raise
     if inside is None:
@@ -206,7 +206,7 @@ def write(folder: str, name: str, document: object) -> None:
         while data:
             data = data[os.write(descriptor, data) :]
         os.replace(temporary, path)
-    except OSError:
+    except BaseException:
         os.unlink(temporary)
         raise
     finally:
