@@ -130,7 +130,12 @@ def main() -> None:
     """From the command line."""
     for signal in (1, 2, 3, 15):  # the program's end is ours: what ends its terminal or its job must not end us before
         _ignore(signal)
+    _make_room()
     root, run_id = sys.argv[1], sys.argv[2] if len(sys.argv) > 2 else ""
+    try:
+        os.getcwd()
+    except OSError:
+        os.chdir(root)  # the program has begun in a folder that is gone
     try:
         _describe(root, run_id)
     finally:
@@ -163,6 +168,17 @@ def _describe(root: str, run_id: str) -> None:
 
 def _folder(store: str, run_id: str) -> str | None:
     return os.path.join(store, "active", run_id) if run_id else None
+
+
+def _make_room() -> None:
+    """A call that waits for a thousand others is followed as they are: as many files may be open as we are allowed to have."""
+    try:
+        import resource
+
+        _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    except (ImportError, ValueError, OSError):
+        pass
 
 
 def _ignore(number: int) -> None:
