@@ -236,7 +236,7 @@ class _Facts:
                 return None
             inside.resume()
         except Exception as error:
-            session.warn_once(f"a call of {self.name} is not recorded: {type(error).__name__}: {error}")
+            session.warn_once(f"a call of {self.name} is not recorded: {session.reason(error)}")
             return None
         return _Call(inside, self.name, include=self.terms.include)
 
@@ -302,7 +302,7 @@ class _Call:
         try:
             self._inside.end(status, self._document)
         except Exception as error:
-            session.warn_once(f"the end of a call of {self._name} is not recorded: {type(error).__name__}: {error}")
+            session.warn_once(f"the end of a call of {self._name} is not recorded: {session.reason(error)}")
 
 
 def argument(name: str, value: Any, ignore: Collection[str]) -> Any:

@@ -41,7 +41,7 @@ class Session:
     """What is known of this process's runs. There is one; see `session`."""
 
     def __init__(self) -> None:
-        self.lock = _thread.allocate_lock()
+        self.lock = _thread.RLock()
         self.pid = os.getpid()
         self.config = Config()
         self.place: Place | None = None
@@ -50,9 +50,9 @@ class Session:
         self.begun: Begun | None = None
         self.folder: str | None = None
         self._hook: Hook | None = None
-        self._tell: int | None = None
-        self._told: int | None = None
-        self._command = tuple(getattr(sys, "orig_argv", ()) or [sys.executable, *sys.argv])
+        self._tell: Pipe | None = None
+        self._told: Pipe | None = None
+        self._command = tuple(getattr(sys, "orig_argv", ()) or [sys.executable or "python", *getattr(sys, "argv", ())])
         self._preamble = b""
         self._status = 0
         self._attended: Attended | None = None
@@ -181,8 +181,7 @@ class Session:
 
     def _fail(self, error: BaseException) -> None:
         """Nothing can be recorded: said once, and the program goes on."""
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else f"{error}"
-        self.problem = f"nothing can be recorded: {reason or type(error).__name__}"
+        self.problem = f"nothing can be recorded: {reason(error)}"
         warn(self.problem)
 
     def _observe(self, folder: str) -> None:
@@ -224,15 +223,22 @@ class Session:
                 self._join()
                 hooked = self._hooked()
                 self._preamble = self._preamble or hook.preamble(list(self._command))
-            around = INSIDE.get()
-            parent = os.path.basename(around[-1].folder) if around else os.environ.get(RUN_ID) or None
-            begun = self._begin(kind, name, parent, items, None if function is None else {"function": function})
-            target = Target(begun.folder, self._preamble)
         except Exception as error:
             self._fail(error)
             return None
-        self.tell("began", begun.id)  # may start the process beside, which is none of the run's
-        return Inside(self, begun, target, hooked)
+        begun = None
+        try:
+            around = INSIDE.get()
+            parent = os.path.basename(around[-1].folder) if around else os.environ.get(RUN_ID) or None
+            begun = self._begin(kind, name, parent, items, None if function is None else {"function": function})
+            inside = Inside(self, begun, Target(begun.folder, self._preamble), hooked)
+            self.tell("began", begun.id)  # may start the process beside, which is none of the run's
+        except Exception as error:  # the next may be recorded: it may be less deep, or there may be room again
+            if begun is not None:
+                begun.discard()
+            warn_once(f"a run is not recorded: {reason(error)}")
+            return None
+        return inside
 
     def tell(self, kind: str, run_id: str) -> None:
         """Tell whoever records us of a run of ours."""
@@ -245,9 +251,12 @@ class Session:
                 with self.lock:
                     self._beside(None)
             if self._tell is not None:
-                os.write(self._tell, f"{kind} {run_id}\n".encode("ascii"))
+                self._tell.write(f"{kind} {run_id}\n")
         except OSError:
             pass  # full, or nobody is there: what is in the folder is recorded by the next command
+        except ImportError:
+            if not sys.is_finalizing():
+                raise  # else a generator was left behind; whoever records us sees the end of it
 
     # -- the process beside -----------------------------------------------------------------------------------------------
 
@@ -283,8 +292,8 @@ class Session:
             os.close(ours[1])
             os.close(theirs[0])
         else:
-            self._tell, self._told = ours[1], theirs[0]
-            os.set_blocking(self._tell, False)
+            os.set_blocking(ours[1], False)
+            self._tell, self._told = Pipe(ours[1]), Pipe(theirs[0])
             atexit.register(self.end)
         finally:
             for descriptor in handed:
@@ -320,7 +329,7 @@ class Session:
 
         if self.begun is not None and self._hook is not None and self._hook.roots:
             try:
-                os.write(self._hook.roots[0].fd, already.still_used())
+                self._hook.roots[0].write(already.still_used())
             except OSError:
                 pass
         if self.begun is not None and self._is_late:
@@ -330,14 +339,52 @@ class Session:
                 pass
         if self._tell is not None:
             try:
-                os.write(self._tell, f"status {self._status}\n".encode("ascii"))
+                self._tell.write(f"status {self._status}\n")
             except OSError:
                 pass
-            os.close(self._tell)
+            self._tell.close()
             self._tell = None
-        select.select([self._told], [], [], _PATIENCE)
-        os.close(self._told)
+        if self._told.is_ours():
+            poll = select.poll()  # unlike select, of any number
+            poll.register(self._told.fd, select.POLLIN)
+            poll.poll(_PATIENCE * 1000)
+        self._told.close()
         self._told = None
+
+
+class Pipe:
+    """An end of a pipe, above the numbers that programs know. One that closes all descriptors may be given its number for a
+    file of its own, into which nothing of ours must be written."""
+
+    __slots__ = ("_identity", "fd")
+
+    def __init__(self, descriptor: int) -> None:
+        self.fd = descriptor
+        if descriptor < 3:
+            import fcntl
+
+            self.fd = fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, 3)
+            os.close(descriptor)
+        found = os.fstat(self.fd)
+        self._identity = (found.st_dev, found.st_ino)
+
+    def is_ours(self) -> bool:
+        """Whether nobody has closed it."""
+        try:
+            found = os.fstat(self.fd)
+        except OSError:
+            return False
+        return (found.st_dev, found.st_ino) == self._identity
+
+    def write(self, line: str) -> None:
+        """Say a line, if it is there. Raises OSError."""
+        if self.is_ours():
+            os.write(self.fd, line.encode("ascii"))
+
+    def close(self) -> None:
+        """Be done with it."""
+        if self.is_ours():
+            os.close(self.fd)
 
 
 class Inside:
@@ -398,8 +445,15 @@ def warn(line: str) -> None:
         if sys.stderr is not None:
             sys.stderr.write(f"vestige: {line}\n")
             sys.stderr.flush()
-    except (OSError, ValueError):
-        pass
+    except Exception:
+        pass  # somebody has put something of his own in its place
+
+
+def reason(error: BaseException) -> str:
+    """What is wrong, in a few words."""
+    if isinstance(error, RecursionError):
+        return "it is too deep in calls of its own"
+    return error.strerror if isinstance(error, OSError) and error.strerror else f"{error}" or type(error).__name__
 
 
 _said: set[str] = set()
@@ -428,6 +482,15 @@ def _signals() -> tuple[int, ...]:
 
 
 _THE_ONE = Session()
+
+
+def _unlock() -> None:
+    """In a forked process nobody is left to do so."""
+    _THE_ONE.lock = _thread.RLock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_unlock)
 
 
 def session() -> Session:
