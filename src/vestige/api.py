@@ -104,6 +104,7 @@ class Project:
         note: str | None = None,
         inputs: Iterable[Path] = (),
         outputs: Iterable[Path] = (),
+        items: Iterable[str] = (),
         strict: bool = False,
         observe: str | None = None,
         keep: bool = False,
@@ -114,9 +115,10 @@ class Project:
     ) -> Run:
         """Run a command and return its record, whatever its exit code: `run.status` and `run.exit_code` tell.
 
-        `inputs` and `outputs` are declared, should they escape observation. `strict` refuses to run with uncommitted
-        changes. `observe` is auto, notify, ptrace, preload, audit or none. `keep` keeps every file whatever its size. `environ`
-        stands in place of the environment. `progress` prints the closing line. Raises RefusedError, RecordingError.
+        `inputs` and `outputs` are declared, should they escape observation; `items` are sets of files that the configuration
+        names, which are taken along. `strict` refuses to run with uncommitted changes. `observe` is auto, notify, ptrace, preload,
+        audit or none. `keep` keeps every file whatever its size. `environ` stands in place of the environment. `progress` prints
+        the closing line. Raises RefusedError, RecordingError.
         """
         from vestige.ops.recording import Request, run
 
@@ -127,6 +129,7 @@ class Project:
             note=note,
             inputs=tuple(os.fspath(path) for path in inputs),
             outputs=tuple(os.fspath(path) for path in outputs),
+            items=tuple(items),
             strict=strict,
             observe=observe,
             keep=keep,

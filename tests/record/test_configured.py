@@ -10,9 +10,11 @@ from pathlib import Path
 
 import pytest
 
+import vestige
 from tests.ops.lab import Lab
 from tests.record.running import records
 from vestige.config import Config
+from vestige.errors import UsageError
 from vestige.model.run import Collected
 from vestige.ops import restore
 from vestige.ops.check import check
@@ -190,6 +192,15 @@ def test_an_item_is_collected_when_the_run_has_ended(lab: Lab) -> None:
     assert [use.path for use in run.outputs] == ["out.csv"]
     status = lab.vestige("status")
     assert "missing" not in status.stdout
+
+
+def test_the_library_takes_items_along_too(lab: Lab) -> None:
+    configure(lab, '[items.tables.files]\n"out.csv" = { copy = true }\n')
+    opened = vestige.open(project=lab.root)
+    run = opened.run(["python3", "step.py"], items=["tables"], cwd=lab.root)
+    assert [(one.path, one.way) for one in run.collected] == [("out.csv", "copy")]
+    with pytest.raises(UsageError, match="no item 'table' is configured"):
+        opened.run(["python3", "step.py"], items=["table"], cwd=lab.root)
 
 
 def test_items_that_are_lists_are_what_they_were(lab: Lab) -> None:

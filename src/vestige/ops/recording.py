@@ -17,7 +17,7 @@ from dataclasses import asdict
 from typing import Any
 
 from vestige import errors
-from vestige.errors import RecordingError, VestigeError
+from vestige.errors import RecordingError, UsageError, VestigeError
 from vestige.model.run import Run
 from vestige.model.values import value
 from vestige.ops import find
@@ -41,6 +41,7 @@ class Request:
     outputs: tuple[str, ...] = ()
     strict: bool = False
     observe: str | None = None
+    items: tuple[str, ...] = ()
     keep: bool = False
     parent: str | None = None
     cwd: str | None = None
@@ -51,8 +52,11 @@ class Request:
 def run(project: Project, request: Request) -> Run:
     """Run the command and return its record, whatever its exit code.
 
-    Raises RefusedError and RecordingError, with `strict` before anything ran.
+    Raises RefusedError and RecordingError, with `strict` before anything ran; UsageError for an item that is not configured.
     """
+    for name in request.items:
+        if project.config.item(name) is None:
+            raise UsageError(f"no item '{name}' is configured", hint="items are sets of files, named in vestige.toml")
     ours, theirs = os.pipe()
     answer, tell = os.pipe()
     try:
@@ -126,6 +130,7 @@ def _options(project: Project, document: Mapping[str, Any]) -> Options:
         observe=document["observe"] or project.config.observe,
         inputs=document["inputs"],
         outputs=document["outputs"],
+        items=document["items"],
         keep=document["keep"],
         parent=None if parent is None else find.run_id(project, parent),
         cwd=None if cwd is None else os.path.abspath(cwd),
