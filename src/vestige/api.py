@@ -116,9 +116,9 @@ class Project:
         """Run a command and return its record, whatever its exit code: `run.status` and `run.exit_code` tell.
 
         `inputs` and `outputs` are declared, should they escape observation; `items` are sets of files that the configuration
-        names, which are taken along. `strict` refuses to run with uncommitted changes. `observe` is auto, notify, ptrace, preload,
-        audit or none. `keep` keeps every file whatever its size. `environ` stands in place of the environment. `progress` prints
-        the closing line. Raises RefusedError, RecordingError.
+        names, which are taken along. `strict` refuses to run with uncommitted changes. `observe` is auto, notify, ptrace,
+        preload, audit or none. `keep` keeps every file whatever its size. `environ` stands in place of the environment.
+        `progress` prints the closing line. Raises RefusedError, RecordingError.
         """
         from vestige.ops.recording import Request, run
 
