@@ -79,7 +79,7 @@ def test_a_cell_is_a_run_with_its_source_files_values_and_children(project: Path
     assert function["arguments"] == {"password": {"type": "str", "ignored": True}, "scale": 2}
     assert (function["result"], function["exception"]) == (6.0, None)
     assert "hunter2" not in json.dumps(found)
-    assert not [gap for gap in found["observation"]["gaps"] if "was started" in gap]
+    assert [gap for gap in found["observation"]["gaps"] if "was started" in gap] == []
     (call,) = records(project, "function")
     assert (call["parent"], call["function"]["name"]) == (found["id"], "inner")
     done = subprocess.run([sys.executable, "-m", "vestige", "trace", "out.csv"], capture_output=True, text=True, check=True)
@@ -126,7 +126,7 @@ def test_a_cell_that_is_executed_again_is_a_second_run(project: Path) -> None:
 def test_questions_are_answered_in_html_and_in_text(project: Path) -> None:
     cells = executed(
         project,
-        "%load_ext vestige\nimport vestige, time\nscale = 2",
+        "%load_ext vestige\nimport vestige, time\nscale, password = 2, ''",
         "%vestige",
         FIT.replace(" --ignore password", ""),
         "while not list(vestige.open().log(status='finished', kind='notebook')): time.sleep(0.1)\n%trace out.csv",

@@ -77,3 +77,9 @@ def test_a_secret_in_a_cell_is_taken_out(project: Path) -> None:
     found = record(project, "notebook")
     assert found["function"]["source"].endswith('"\nprint(1)')
     assert token not in str(found["function"])
+
+
+def test_who_records_a_run_is_not_taken_for_a_part_of_it(project: Path) -> None:
+    done = script(project, f"{BEGIN}\none = begin('x', {{}})\none.end(None)\n")
+    assert done.returncode == 0, done.stderr
+    assert [gap for gap in record(project, "notebook")["observation"]["gaps"] if "was started" in gap] == []

@@ -231,8 +231,9 @@ class Session:
             around = INSIDE.get()
             parent = os.path.basename(around[-1].folder) if around else os.environ.get(RUN_ID) or None
             begun = self._begin(kind, name, parent, items, None if function is None else {"function": function})
-            inside = Inside(self, begun, Target(begun.folder, self._preamble), hooked)
-            self.tell("began", begun.id)  # may start the process beside, which is none of the run's
+            target = Target(begun.folder, self._preamble)
+            self.tell("began", begun.id)  # may start the process beside, which is none of the run's: before it is observed
+            inside = Inside(self, begun, target, hooked)
         except Exception as error:  # the next may be recorded: it may be less deep, or there may be room again
             if begun is not None:
                 begun.discard()
