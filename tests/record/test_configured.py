@@ -302,6 +302,30 @@ def test_a_name_is_meant_as_it_is_where_there_is_such_a_file(tmp_path: Path) -> 
     assert list(matching("a*", str(tmp_path))) == [str(tmp_path / "ab")]
 
 
+def test_a_recorder_that_is_killed_costs_nothing_of_what_is_configured(lab: Lab, library: Lab) -> None:
+    lab.write("notes.txt", "notes")
+    configure(
+        lab,
+        'sidecars = true\n[collect]\n"notes.txt" = { move = true }\n[items.tables.files]\n"out.csv" = { copy = true }\n'
+        '[repositories]\nlibrary = "../library"\n[capsule]\nwrite = true\n',
+    )
+    lab.write(
+        "kill.py",
+        "import json, os, time\nfolder = os.environ['VESTIGE_RUN_DIR']\n"
+        "while not os.path.exists(folder + '/repositories.json'):\n    time.sleep(0.01)\n"
+        "os.kill(json.load(open(folder + '/started.json'))['processes_of_vestige']['recorder'][0], 9)\n" + STEP,
+    )
+    run = lab.sh("run -i tables python3 kill.py")
+    assert [(one.path, one.way, one.item) for one in run.collected] == [
+        ("notes.txt", "move", None),
+        ("out.csv", "copy", "tables"),
+    ]
+    assert run.code is not None
+    assert [one.name for one in run.code.repositories] == ["library"]
+    assert (lab.root / ".out.csv.vestige").exists()
+    assert len(list((lab.root / "vault").glob("2*/notes.txt"))) == 1
+
+
 # --- repositories ----------------------------------------------------------------------------------------------------
 
 

@@ -136,7 +136,7 @@ def main(
     if ground.recorder == 0:
         from vestige.record import recorder
 
-        recorder.finish(begun.folder, done=done)
+        recorder.finish(begun.folder, options.config, done=done)
 
 
 def _fork() -> int:
