@@ -185,6 +185,7 @@ def test_what_is_upstream_of_a_step_that_cannot_be_executed_is_left_out_where_it
     [
         ({"kind": "adopted"}, "it was adopted"),
         ({"kind": "capture", "command": ()}, "it is a capture of the context"),
+        ({"kind": "notebook", "command": ("python", "-m", "ipykernel_launcher")}, "it is a cell of a notebook"),
         ({"kind": "function", "command": ()}, "it is a call of a function"),
         ({"command": ()}, "its command is not known"),
         ({"status": "running", "exit_code": None}, "it has not ended yet"),
