@@ -29,7 +29,7 @@ _WHY_NOT: Mapping[str, str] = {
     "adopted": "it was adopted: nobody saw how its outputs were made",
     "capture": "it is a capture of the context: nothing was executed",
     "function": "it is a call of a function from inside a program, which cannot be repeated alone",
-    "notebook": "it is a cell of a notebook, which cannot be executed alone; record all: vestige run jupyter nbconvert --execute …",
+    "notebook": "it is a cell of a notebook, not to be executed alone; record all: vestige run jupyter nbconvert --execute …",
     "reproduction": "it is itself a reproduction",
 }
 
