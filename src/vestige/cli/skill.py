@@ -10,7 +10,7 @@ VERB = Verb(
     """\
 Prints a skill file: when to put vestige run before a command, how to ask where a file comes from, how to make it again. Put
 it where your coding agent reads such files.""",
-    examples=(("vestige skill > .skills/vestige/SKILL.md", "teach it to an agent that works in this project"),),
+    examples=(("vestige skill", "print it; a shell puts it into a file with >"),),
     exits=(("0", "printed"), ("64", "wrong usage")),
 )
 
