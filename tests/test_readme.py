@@ -7,9 +7,13 @@ import shlex
 import shutil
 import subprocess
 import sys
+import textwrap
 from pathlib import Path
 
 import pytest
+
+import vestige
+from tests.script.scripts import settled
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
@@ -35,6 +39,24 @@ def test_the_readme_is_short_and_names_the_two_commands() -> None:
 def test_every_link_of_the_readme_leads_somewhere() -> None:
     for target in re.findall(r"\]\(([^)]+)\)", README):
         assert (ROOT / target).exists(), target
+
+
+def test_the_script_is_recorded_as_it_says(tmp_path: Path) -> None:
+    (source,) = [
+        textwrap.dedent(block) for block in re.findall(r"^    import vestige\n(?:    .*\n|\n(?=    ))+", README, re.MULTILINE)
+    ]
+    (tmp_path / "fit.py").write_text(source)
+    (tmp_path / "in.csv").write_text("1,2\n")
+    (tmp_path / "vestige.toml").touch()
+    done = subprocess.run([sys.executable, "fit.py"], cwd=tmp_path, capture_output=True, text=True, check=True)
+    settled(tmp_path)
+    said = re.search(r"Saving results to results/", source)
+    assert said is not None
+    assert done.stderr.startswith(said[0])
+    condition = re.search(r"vestige log --where '(.*)'", source)
+    assert condition is not None
+    (run,) = vestige.open(project=tmp_path).runs(where=condition[1])
+    assert (run.kind, [use.path for use in run.inputs if use.role == "data"]) == ("function", ["in.csv"])
 
 
 @pytest.mark.programs
