@@ -11,25 +11,17 @@ import re
 import shutil
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.script.scripts import settled
+
 ROOT = Path(__file__).parent.parent
 PAGES = {"footsteps": "footsteps", "ntrk": "ntrk", "capsula": "first", "asimov": "asimov/prod0"}
 SCRIPTS = ROOT / "docs" / "how-to" / "scripts.md"
 BLOCK = re.compile(r"^```(\w+)(?: (\S+))?\n(.*?)^```$", flags=re.MULTILINE | re.DOTALL)
-
-
-def settled(project: Path) -> None:
-    """Wait until nothing is being recorded any more."""
-    deadline = time.monotonic() + 30
-    active = project / ".vestige" / "active"
-    while active.exists() and any(active.iterdir()):
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 def commands(block: str) -> Iterator[tuple[str, list[str]]]:
@@ -72,6 +64,12 @@ def follow(page: str, project: Path) -> int:
     return count
 
 
+def parts(page: str, *, draw: bool = False) -> str:
+    """The sections of a page that need nothing but Python, or those that `draw`."""
+    sections = re.split(r"^(?=## )", page, flags=re.MULTILINE)
+    return "".join(section for section in sections if ("matplotlib" in section) is draw)
+
+
 def cells(page: str) -> list[str]:
     """The commands in the second column of tables."""
     return [command.replace("\\|", "|") for command in re.findall(r"^\| .* \| `(.*)` \|$", page, flags=re.MULTILINE)]
@@ -93,13 +91,19 @@ def test_everything_that_the_page_tells_to_type_works(seed: str, project: Path) 
     page = (ROOT / "docs" / "moving" / f"{seed}.md").read_text()
     shutil.copytree(ROOT / "tests" / "exchange" / "golden" / PAGES[seed], project / "old")
     (project / ".git" / "info" / "exclude").write_text("old\n")
-    assert follow(page, project) >= 5
+    assert follow(parts(page), project) >= 5
     for command in cells(page):
         typed(project, command)
 
 
 def test_the_manual_for_scripts_says_what_happens(project: Path) -> None:
-    assert follow(SCRIPTS.read_text(), project) >= 10
+    assert follow(parts(SCRIPTS.read_text()), project) >= 10
+
+
+@pytest.mark.programs
+@pytest.mark.parametrize("path", ["moving/footsteps.md", "how-to/scripts.md"])
+def test_figures_are_saved_as_the_page_shows(path: str, project: Path) -> None:
+    assert follow(parts((ROOT / "docs" / path).read_text(), draw=True), project) == 1
 
 
 def test_each_page_has_the_old_beside_the_new() -> None:
