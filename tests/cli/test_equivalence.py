@@ -29,7 +29,7 @@ from vestige.report import trace as trace_report
 from vestige.report.dot import dot
 
 #: Verbs about the command line itself, which have no counterpart.
-OWN = {"help", "completion"}
+OWN = {"help", "completion", "skill"}
 
 
 def test_every_verb_is_shown_here() -> None:
