@@ -266,6 +266,15 @@ def _relative(path: str, root: str) -> str:
 
 
 def _umask() -> int:
+    """The file mode creation mask: read where it can be, since to set it, even for a moment, sets it for other threads."""
+    try:
+        descriptor = os.open("/proc/self/status", os.O_RDONLY | getattr(os, "O_CLOEXEC", 0))
+        try:
+            return int(os.read(descriptor, 4096).partition(b"\nUmask:")[2].split(None, 1)[0], 8)
+        finally:
+            os.close(descriptor)
+    except (OSError, ValueError, IndexError):
+        pass  # not Linux, or one before 4.7
     mask = os.umask(0o22)
     os.umask(mask)
     return mask
