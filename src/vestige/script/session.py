@@ -454,7 +454,9 @@ def reason(error: BaseException) -> str:
     """What is wrong, in a few words."""
     if isinstance(error, RecursionError):
         return "it is too deep in calls of its own"
-    return error.strerror if isinstance(error, OSError) and error.strerror else f"{error}" or type(error).__name__
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename!r}: {error.strerror}" if isinstance(error.filename, str) else error.strerror
+    return f"{error}" or type(error).__name__
 
 
 _said: set[str] = set()
