@@ -385,5 +385,21 @@ def test_without_a_home_and_in_a_folder_that_cannot_be_written_the_script_goes_o
     (project / "step.py").write_text(source)
     done = subprocess.run([sys.executable, "step.py"], cwd=project, env=environ, capture_output=True, check=True)
     assert done.stdout.endswith(b"/out/n/\n")
-    assert b"vestige: nothing can be recorded: " in done.stderr
+    assert f"vestige: nothing can be recorded: '{project}/.vestige" in done.stderr.decode()
     assert len(done.stderr.splitlines()) == 2
+
+
+def test_the_mask_of_new_files_is_read_and_never_set_under_other_threads(project: Path) -> None:
+    source = f"""{MONITORED}
+import os, sys
+os.umask(0o077)
+called = set()
+sys.setprofile(lambda _, event, what: called.add(what) if event == "c_call" else None)
+f(1)
+sys.setprofile(None)
+assert os.open in called
+assert os.umask not in called
+"""
+    done = script(project, source)
+    assert done.returncode == 0, done.stderr
+    assert record(project)["umask"] == "0077"
