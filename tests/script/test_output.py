@@ -396,6 +396,20 @@ def test_a_script_under_vestige_run_joins_that_run(project: Path) -> None:
     assert used(found)[1] == {"results/exp/w.csv"}
 
 
+def test_a_run_that_a_value_has_begun_is_named_by_its_folder(project: Path) -> None:
+    script(project, "import vestige\nvestige.log(a=1)\nvestige.initialize('later')\n")
+    assert record(project)["name"] == "later"
+
+
+@pytest.mark.parametrize(("options", "name"), [([], "exp"), (["--name", "given"], "given")])
+def test_a_run_around_a_script_takes_its_name_if_it_has_none(project: Path, options: list[str], name: str) -> None:
+    (project / "step.py").write_text("import vestige\nvestige.initialize('exp')\n")
+    command = [sys.executable, "-m", "vestige", "run", *options, sys.executable, "step.py"]
+    subprocess.run(command, cwd=project, capture_output=True, timeout=60, check=True)
+    settled(project)
+    assert record(project)["name"] == name
+
+
 def test_a_folder_that_vanishes_is_made_again_and_said_so(project: Path) -> None:
     source = "import shutil, vestige\nshutil.rmtree(vestige.output_dir)\nopen(vestige.output_dir + 'w', 'w').write('x')\n"
     done = script(project, source, environ={"VESTIGE_NAME": "exp"})

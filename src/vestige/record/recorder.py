@@ -486,7 +486,7 @@ class Recorder:
         late = tuple(f"{path} changed before it could be hashed" for path in lost)
         contacts, escaped = surroundings.escaped(conclusion, self._method)
         return compose.Parts(
-            started=self._started,
+            started={**self._started, "name": self._started.get("name") or self._said.name},
             conclusion=conclusion,
             context=self._context,
             root=self._place.root,

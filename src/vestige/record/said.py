@@ -5,6 +5,7 @@
     ["began", id] ["ended", id]      a run inside this one, with a folder of its own beside ours: a function's call
     ["context", name, value]         what a hook of the program's own has found
     ["problem", text]
+    ["name", name]                   what the run is called, where it has no name yet
 
 Each line is one write(2) to a file opened for appending: threads, and processes that were forked, cannot tear them.
 """
@@ -44,6 +45,8 @@ class Said:
         self._series: dict[str, list[dict[str, Any]]] = {}
         self._points = 0
         self.problems: list[str] = []
+        #: what the program calls its run, where nobody else has named it
+        self.name: str | None = None
         #: what was found by hooks, by name
         self.context: dict[str, Any] = {}
 
@@ -57,6 +60,8 @@ class Said:
                     self._value(*rest)
                 elif kind == "context":
                     self.context[str(rest[0])] = rest[1]
+                elif kind == "name":
+                    self.name = str(rest[0])
                 elif kind == "problem":
                     self.problems.append(str(rest[0])[:500])
                 else:

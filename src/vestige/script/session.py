@@ -66,7 +66,8 @@ class Session:
         with self.lock:
             if self.problem is not None:
                 return
-            if self.folder is not None:  # a call of a function has joined it
+            if self.folder is not None:  # a call of a function has joined it, or a value has begun it
+                self._name(self.folder, name)
                 self.describe(self.folder, output)
                 return
             try:
@@ -78,6 +79,7 @@ class Session:
         self._locate()
         if self._join():
             assert self.folder is not None
+            self._name(self.folder, name)
             self.describe(self.folder, output)
             if WORKER not in os.environ:
                 self._attend(self.folder)
@@ -102,6 +104,14 @@ class Session:
         if self._tell is None:
             atexit.register(self._end_alone)
         self._attended = attended(self.begun.folder, self.begun.started)
+
+    def _name(self, folder: str, name: str | None) -> None:
+        """The run has begun without a name; or somebody else has begun it, and perhaps given it none."""
+        if name is not None:
+            try:
+                said.say(folder, "name", name)
+            except OSError:
+                pass
 
     def _attend(self, folder: str) -> None:
         """Have this program's hooks called for a run that was begun around it."""
