@@ -34,6 +34,7 @@ def commands(block: str) -> Iterator[tuple[str, list[str]]]:
 def typed(project: Path, command: str) -> list[str]:
     """What a command prints that is typed in a project."""
     environ = {**os.environ, "PATH": os.path.dirname(sys.executable) + os.pathsep + os.environ["PATH"], "MPLBACKEND": "agg"}
+    environ["PYTHONUNBUFFERED"] = "1"  # what goes to a terminal is shown at once
     how = {"shell": True, "cwd": project, "env": environ, "stdin": subprocess.DEVNULL, "timeout": 60}
     done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False, **how)  # type: ignore[call-overload]
     settled(project)

@@ -168,7 +168,9 @@ outer(1)
 
 def test_what_cannot_be_serialised_is_described_and_costs_nobody_the_result(project: Path) -> None:
     source = """
-import numpy as np
+class Array:
+    shape, dtype, nbytes = (2, 3), "int64", 48
+    def tobytes(self): return bytes(48)
 class Odd:
     def __repr__(self): raise RuntimeError("no")
 class Selfish(dict): pass
@@ -179,14 +181,14 @@ def f(odd, array, loop, big, text, key, raw, function, nan):
     return odd
 
 odd = Odd()
-assert f(odd, np.arange(6).reshape(2, 3), loop, 10**40, "x" * 5000, {1: 2}, b"abc", print, float("nan")) is odd
+assert f(odd, Array(), loop, 10**40, "x" * 5000, {1: 2}, b"abc", print, float("nan")) is odd
 """
     (found,) = called(project, source)
     arguments = found["function"]["arguments"]
     assert arguments["odd"]["type"] == "__main__.Odd"
     assert "RuntimeError" in arguments["odd"]["problem"]
     assert {key: arguments["array"][key] for key in ("type", "shape", "dtype")} == {
-        "type": "numpy.ndarray", "shape": [2, 3], "dtype": "int64",
+        "type": "__main__.Array", "shape": [2, 3], "dtype": "int64",
     }  # fmt: skip
     assert arguments["array"]["digest"].startswith("blake3:")
     assert arguments["big"] == {"type": "int", "value": "1" + "0" * 40}
@@ -196,6 +198,31 @@ assert f(odd, np.arange(6).reshape(2, 3), loop, 10**40, "x" * 5000, {1: 2}, b"ab
     assert arguments["function"] == {"type": "function", "name": "builtins.print"}
     assert arguments["nan"] == {"type": "float", "value": "nan"}
     assert json.dumps(arguments, allow_nan=False)
+
+
+@pytest.mark.programs
+def test_arrays_and_frames_are_told_by_shape_type_and_digest(project: Path) -> None:
+    source = """
+import numpy as np, pandas as pd, polars as pl
+@vestige.monitor
+def f(array, frame, other, number, large): return array
+f(np.arange(6).reshape(2, 3), pd.DataFrame({"a": [1, 2], "b": ["x", "y"]}), pl.DataFrame({"a": [1.0]}), np.float64(2.5),
+  np.zeros(3_000_000))
+"""
+    (found,) = called(project, source)
+    arguments = found["function"]["arguments"]
+    assert (arguments["array"]["type"], arguments["array"]["shape"], arguments["array"]["dtype"]) == (
+        "numpy.ndarray",
+        [2, 3],
+        "int64",
+    )
+    assert found["function"]["result"] == arguments["array"]
+    assert (arguments["frame"]["shape"], list(arguments["frame"]["columns"])) == ([2, 2], ["a", "b"])
+    assert arguments["other"]["columns"] == {"a": "Float64"}
+    for name in ("array", "frame", "other"):
+        assert arguments[name]["digest"].startswith("blake3:")
+    assert arguments["number"] == 2.5
+    assert (arguments["large"]["size"], "digest" in arguments["large"]) == (24_000_000, False)
 
 
 def test_secrets_and_ignored_arguments_are_not_written_down(project: Path) -> None:

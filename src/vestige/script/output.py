@@ -246,9 +246,4 @@ def reset() -> None:
 
 
 def _say(line: str) -> None:
-    try:
-        if sys.stderr is not None:
-            sys.stderr.write("".join(char if char.isprintable() else ascii(char)[1:-1] for char in line) + "\n")
-            sys.stderr.flush()
-    except Exception:
-        pass  # somebody has put something of his own in its place
+    session.say("".join(char if char.isprintable() else ascii(char)[1:-1] for char in line))

@@ -24,7 +24,7 @@ from vestige.store import project
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from typing import Any
+    from typing import Any, TextIO
 
     from vestige.script.added import Attended
     from vestige.store.project import Place
@@ -451,13 +451,31 @@ def attended(folder: str, started: Mapping[str, object]) -> Attended | None:
 
 
 def warn(line: str) -> None:
-    """One line on standard error. Never raises."""
+    """One line on standard error, of ours. Never raises."""
+    say(f"vestige: {line}")
+
+
+def say(line: str) -> None:
+    """One line on standard error. Never raises, and leaves nothing in the stream that its end could not write."""
     try:
-        if sys.stderr is not None:
-            sys.stderr.write(f"vestige: {line}\n")
+        if sys.stderr is not None and not _is_closed(sys.stderr):
+            sys.stderr.write(line + "\n")
             sys.stderr.flush()
     except Exception:
         pass  # somebody has put something of his own in its place
+
+
+def _is_closed(stream: TextIO) -> bool:
+    """Whether its descriptor has been closed behind its back."""
+    try:
+        number = stream.fileno()
+    except (OSError, ValueError, AttributeError):
+        return False  # it has none, as in a notebook
+    try:
+        os.fstat(number)
+    except OSError:
+        return True
+    return False
 
 
 def reason(error: BaseException) -> str:
