@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -199,3 +201,18 @@ def test_a_fresh_project_needs_nothing_but_the_records(tmp_path: Path) -> None:
     (root / "vestige.toml").unlink()
     done = program("import", ".ntrk", cwd=root)
     assert (done.returncode, done.stdout) == (0, b"imported 2 runs of ntrk\n")
+
+
+def test_what_goes_into_another_project_is_said_to(tmp_path: Path) -> None:
+    (tmp_path / "one").mkdir()
+    (tmp_path / "one" / "vestige.toml").touch()
+    (tmp_path / "other").mkdir()
+    vestige = [sys.executable, "-m", "vestige"]
+    subprocess.run([*vestige, "capture"], cwd=tmp_path / "one", check=True, capture_output=True)
+    subprocess.run([*vestige, "export", "last", "-o", "capsule"], cwd=tmp_path / "one", check=True, capture_output=True)
+    done = subprocess.run(
+        [*vestige, "import", "../one/capsule"], cwd=tmp_path / "other", capture_output=True, text=True, check=True
+    )
+    assert done.stdout == f"1 run already imported in {tmp_path / 'one'}\n"
+    done = subprocess.run([*vestige, "import", "capsule"], cwd=tmp_path / "one", capture_output=True, text=True, check=True)
+    assert done.stdout == "1 run already imported\n"

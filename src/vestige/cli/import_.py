@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 from vestige.cli.arguments import Arguments, Option, Verb
@@ -54,5 +55,7 @@ def main(arguments: Arguments) -> int:
     if sys.stderr is not None:
         for line in report.notes(imported):
             print(line, file=sys.stderr)
-    out.lines(report.lines(imported))
+    inside = os.path.realpath(os.curdir).startswith(os.path.join(os.path.realpath(project.root), ""))
+    here = inside or os.path.samefile(project.root, os.curdir)
+    out.lines(report.lines(imported, None if here else project.root))
     return 0

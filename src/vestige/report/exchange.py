@@ -13,15 +13,16 @@ from vestige.report.style import count, printable
 _NAMES = {"ntrk": "ntrk", "capsula": "Capsula", "footsteps": "footsteps", "asimov": "asimov"}
 
 
-def lines(imported: Imported) -> Iterator[str]:
-    """How much of what was imported, and how much was here before."""
+def lines(imported: Imported, project: str | None = None) -> Iterator[str]:
+    """How much of what was imported, and how much was there before; into which `project`, if not the one around us."""
+    where = "" if project is None else f" in {printable(project)}"
     for system, number in Counter(origin(run) for run in imported.runs).items():
         runs = [run for run in imported.runs if origin(run) == system]
         named = f": {short(runs[0].id)}" if number == 1 else ""
-        yield f"imported {count(number, 'run')} of {_NAMES.get(system, 'Vestige')}{named}"
+        yield f"imported {count(number, 'run')} of {_NAMES.get(system, 'Vestige')}{named}{where}"
     if imported.known:
         alone = "already imported" if not imported.runs else "were already imported"
-        yield f"{count(len(imported.known), 'run')} {alone}"
+        yield f"{count(len(imported.known), 'run')} {alone}{where}"
     if imported.forgotten:
         yield f"{count(len(imported.forgotten), 'run')} left out: forgotten on purpose"
     if imported.notes:
