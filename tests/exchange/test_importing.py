@@ -207,12 +207,12 @@ def test_what_goes_into_another_project_is_said_to(tmp_path: Path) -> None:
     (tmp_path / "one").mkdir()
     (tmp_path / "one" / "vestige.toml").touch()
     (tmp_path / "other").mkdir()
-    vestige = [sys.executable, "-m", "vestige"]
-    subprocess.run([*vestige, "capture"], cwd=tmp_path / "one", check=True, capture_output=True)
-    subprocess.run([*vestige, "export", "last", "-o", "capsule"], cwd=tmp_path / "one", check=True, capture_output=True)
-    done = subprocess.run(
-        [*vestige, "import", "../one/capsule"], cwd=tmp_path / "other", capture_output=True, text=True, check=True
-    )
-    assert done.stdout == f"1 run already imported in {tmp_path / 'one'}\n"
-    done = subprocess.run([*vestige, "import", "capsule"], cwd=tmp_path / "one", capture_output=True, text=True, check=True)
-    assert done.stdout == "1 run already imported\n"
+
+    def say(*words: str, at: str) -> str:
+        command = [sys.executable, "-m", "vestige", *words]
+        return subprocess.run(command, cwd=tmp_path / at, check=True, capture_output=True, text=True).stdout
+
+    say("capture", at="one")
+    say("export", "last", "-o", "capsule", at="one")
+    assert say("import", "../one/capsule", at="other") == f"1 run already imported in {tmp_path / 'one'}\n"
+    assert say("import", "capsule", at="one") == "1 run already imported\n"
