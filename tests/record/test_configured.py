@@ -365,3 +365,11 @@ def test_a_repository_inside_the_project_only_gets_its_name(lab: Lab) -> None:
     assert run.code is not None
     (one,) = run.code.repositories
     assert (one.name, one.path, one.snapshot) == ("vendored", "vendor/x", None)
+
+
+@pytest.mark.parametrize(("rank", "times"), [("0", 1), ("3", 0)])
+def test_of_the_tasks_of_a_step_the_first_runs_what_comes_before(tmp_path: Path, rank: str, times: int) -> None:
+    (tmp_path / "vestige.toml").write_text('pre_capture = ["echo x >> before.txt"]\n')
+    environ = {**os.environ, "SLURM_JOB_ID": "1", "SLURM_STEP_ID": "0", "SLURM_STEP_NUM_TASKS": "4", "SLURM_PROCID": rank}
+    subprocess.run([sys.executable, "-m", "vestige", "run", "true"], cwd=tmp_path, env=environ, check=True)
+    assert (tmp_path / "before.txt").exists() == bool(times)

@@ -44,7 +44,7 @@ def record(argv: Sequence[str], options: Options) -> Outcome:
     """
     environ = _environment() if options.environ is None else dict(options.environ)
     found = child.find_program(argv[0], environ.get("PATH"), options.cwd)
-    if options.config.pre_capture and options.kind == "command" and "VESTIGE_RUN_ID" not in environ:
+    if options.config.pre_capture and options.kind == "command" and "VESTIGE_RUN_ID" not in environ and identity.leads(environ):
         _prepare(options)
     for problem in options.problems:
         _say(options, f"vestige: {problem}")

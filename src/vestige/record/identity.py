@@ -76,6 +76,12 @@ def process(pid: int) -> list[int]:
         return [pid, 0]
 
 
+def leads(environ: Mapping[str, str]) -> bool:
+    """Whether a process is the first of those that were started together, or was started alone."""
+    ranks = ("SLURM_PROCID", "OMPI_COMM_WORLD_RANK", "PMI_RANK", "PMIX_RANK")
+    return not is_task(environ) or next((environ[name] for name in ranks if name in environ), "0") == "0"
+
+
 def is_task(environ: Mapping[str, str]) -> bool:
     """Whether a process may be one of many that SLURM or MPI has started; see `record.step`."""
     return any(name in environ for name in ("SLURM_STEP_NUM_TASKS", "OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "PMIX_RANK"))

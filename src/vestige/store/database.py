@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+from abc import abstractmethod
 from collections.abc import Callable, Iterator
 from itertools import chain, islice
 from types import TracebackType
@@ -50,17 +51,17 @@ class FileIndex(Layers):
         self.tables, self.writable = file.open(self.notes)
         self.layers = (self.tables,)
 
+    @abstractmethod
     def find(self) -> bool:
         """Find out what has to be done; whether there is anything."""
-        raise NotImplementedError
 
+    @abstractmethod
     def fill(self) -> None:
         """Bring the tables up to date. Raises sqlite3.OperationalError where another process holds them too long."""
-        raise NotImplementedError
 
+    @abstractmethod
     def lacking(self) -> Tables | None:
         """What the tables lack, where that is all that is wrong with them."""
-        raise NotImplementedError
 
     def sync(self) -> None:
         """Bring in what is new and drop what is gone; quick where nothing has changed."""
